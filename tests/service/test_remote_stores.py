@@ -1,17 +1,22 @@
 """Objects at a URL, on fsspec's own file system in memory: the same for all who use it in this process."""
 
+import asyncio
 import logging
 import socket
+import threading
+import time
 from contextlib import ExitStack
+from typing import ClassVar
 
 import fsspec
 import grpc
 import pytest
+from fsspec import AbstractFileSystem
 
 from gradserve import wire
 from gradserve.ir.errors import LimitExceeded, Unavailable
 from gradserve.service.settings import Settings
-from gradserve.service.storage import place, remote
+from gradserve.service.storage import place, reach, remote
 from gradserve.service.storage.folder import Folder
 from gradserve.service.storage.objects import is_named
 from gradserve.service.storage.remote import Remote
@@ -139,3 +144,110 @@ def test_a_file_system_that_only_reads_is_told_apart(system, monkeypatch):
     monkeypatch.setattr(type(system), "pipe_file", lacks)
     with pytest.raises(Unavailable, match="does not take what is to be kept: NotImplementedError"):
         objects(system).write("0" * 64, b"")
+
+
+class Listing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """A file system that remembers what it has listed, as that of S3 does; each process has one."""
+
+    protocol = "listing"
+    cachable = False
+    objects: ClassVar[dict[str, bytes]] = {}
+
+    def ls(self, path, detail=True, **_):
+        path = self._strip_protocol(path)
+        found = self._ls_from_cache(path)
+        if found is None:
+            names = {key[: (key + "/").find("/", len(path) + 1)] for key in self.objects if key.startswith(f"{path}/")}
+            found = [self._entry(name) for name in names]
+            self.dircache[path] = found
+        if not found:
+            raise FileNotFoundError(path)
+        return found
+
+    def _entry(self, name):
+        data = self.objects.get(name)
+        return {"name": name, "size": len(data or b""), "type": "directory" if data is None else "file"}
+
+    def cat_file(self, path, start=None, end=None, **_):
+        data = self.objects.get(self._strip_protocol(path))
+        if data is None:
+            raise FileNotFoundError(path)
+        return data[start:end]
+
+    def pipe_file(self, path, value, **_):
+        self.objects[self._strip_protocol(path)] = value
+
+    def rm_file(self, path):
+        self.objects.pop(self._strip_protocol(path))
+
+    def modified(self, _path):
+        return 0.0
+
+
+def test_what_others_put_and_remove_is_seen_at_once():
+    fsspec.register_implementation("listing", Listing, clobber=True)
+    Listing.objects.clear()
+    one, other = (Remote(*remote.file_system("listing://bucket/blobs"), 1 << 20, is_named) for _ in range(2))
+    names = [digest(bytes([k])) for k in range(2)]
+    one.write(names[0], b"\0")  # which counts what is there
+    assert other.holds(names[0])
+    assert not one.holds(names[1])
+    other.write(names[1], b"\1")
+    assert one.holds(names[1])
+    other._system.rm_file(other._place(names[0]))
+    assert not one.holds(names[0])
+
+
+@pytest.fixture
+def hanging(system, monkeypatch):
+    """A place that answers nothing until the test ends."""
+    monkeypatch.setattr(reach, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(reach, "AT_ONCE", 4)
+    found, goes_on = objects(system), threading.Event()
+    monkeypatch.setattr(found, "_system", Hanging(goes_on))
+    yield found
+    goes_on.set()
+
+
+class Hanging:
+    def __init__(self, goes_on):
+        self._goes_on = goes_on
+
+    def exists(self, _path):
+        self._goes_on.wait()
+        return True
+
+
+def test_no_call_waits_for_a_place_that_hangs(hanging):
+    hanging._reach.__init__()
+    began = time.monotonic()
+    for _ in range(4):
+        with pytest.raises(Unavailable, match="cannot be reached: TimeoutError"):
+            hanging._reach(lambda: hanging._system.exists(""), 0.05)
+    assert 0.2 <= time.monotonic() - began < 2.0
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="does not answer: 4 calls wait for it already"):
+        hanging.holds("0" * 64)
+    assert time.monotonic() - began < 0.1  # all are late: nobody waits for his turn
+    hanging._system._goes_on.set()
+    deadline = time.monotonic() + 5.0
+    while hanging._reach._late and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert hanging.holds("0" * 64)
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyError("x"), SystemExit(3), RecursionError()])
+def test_places_fail_in_their_own_ways(system, monkeypatch, error):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(type(system), "cat_file", fails)
+    with pytest.raises(Unavailable, match=f"cannot be reached: {type(error).__name__}"):
+        objects(system).read("0" * 64)
+
+
+@pytest.mark.parametrize("data", [None, "text", 7])
+def test_what_is_no_bytes_is_no_object(system, monkeypatch, data):
+    monkeypatch.setattr(type(system), "cat_file", lambda *_, **__: data)
+    with pytest.raises(Unavailable, match="cannot be reached: "):
+        objects(system).read("0" * 64)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gradserve.ir.errors import LimitExceeded, Unavailable
+from gradserve.ir.errors import LimitExceeded
 from gradserve.runtime.caches import Lru
 from gradserve.service.storage.objects import Check, Draft, is_digest
+from gradserve.service.storage.reach import SECRETS, Reach, moving
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -25,8 +24,6 @@ REFRESH_SECONDS = 3600.0
 COUNT_SECONDS = 600.0
 """How often the objects are counted anew, for others put some there as well."""
 _SLACK = 16
-_SECRETS = re.compile(r"//[^/@]*@")
-"""Whom a URL names before its host, with his password."""
 _KNOWN = 1 << 16
 
 
@@ -36,7 +33,7 @@ def file_system(url: str) -> tuple[AbstractFileSystem, str]:
     Raises:
         OSError: fsspec, or what it needs for such URLs, is not installed, or the URL makes no sense to it.
     """
-    told = _SECRETS.sub("//…@", url)
+    told = SECRETS.sub("//…@", url)
     try:
         from fsspec.core import url_to_fs
     except ImportError:
@@ -46,7 +43,16 @@ def file_system(url: str) -> tuple[AbstractFileSystem, str]:
     except Exception as error:  # some connect at once, and fail in their own ways
         why = str(error).replace(url, told) or type(error).__name__
         raise OSError(f"the store {told} cannot be used: {why}; name another store, or none") from None
+    _remember_no_lists(found[0])
     return found
+
+
+def _remember_no_lists(system: Any) -> None:
+    """Has what others put and remove be seen at once: most file systems take what they have listed for lasting."""
+    while system is not None:
+        system.dircache.use_listings_cache = False
+        system.dircache.clear()
+        system = getattr(system, "fs", None)  # within one that keeps copies
 
 
 class Remote:
@@ -56,6 +62,7 @@ class Remote:
         """Others that use the same path share the `capacity`, each with what it counted last."""
         self._system, self._path, self._check = system, path.rstrip("/"), check
         self.capacity, self.limit = capacity, "store_bytes"
+        self._reach = Reach()
         self._lock = threading.Lock()
         self.used = 0
         """The bytes there, as counted last."""
@@ -67,25 +74,26 @@ class Remote:
         """The bytes, looked through; None if they are not there, or not any more what they were."""
         if not is_digest(digest):
             return None
+        return self._reach(lambda: self._fetch(digest), moving(0))
+
+    def _fetch(self, digest: str) -> bytes | None:
         path = self._place(digest)
-        with _reached():
-            try:
-                data: bytes = self._system.cat_file(path)
-            except FileNotFoundError:
-                return None
-            if self._check(digest, data):
-                if time.time() - self._put_at(digest) > REFRESH_SECONDS:
-                    self._send(digest, data)
-                return data
-            _logger.error("object %s is not what it was and is removed; clients send it again", digest)
-            with suppress(FileNotFoundError):
-                self._system.rm_file(path)
+        try:
+            data: bytes = self._system.cat_file(path)
+        except FileNotFoundError:
+            return None
+        if self._check(digest, data):
+            if time.time() - self._put_at(digest) > REFRESH_SECONDS:
+                self._send(digest, data)
+            return data
+        _logger.error("object %s is not what it was and is removed; clients send it again", digest)
+        with suppress(FileNotFoundError):
+            self._system.rm_file(path)
         return None
 
     def holds(self, digest: str) -> bool:
         """Whether there seems to be such an object, without looking through it."""
-        with _reached():
-            return is_digest(digest) and bool(self._system.exists(self._place(digest)))
+        return is_digest(digest) and self._reach(lambda: bool(self._system.exists(self._place(digest))))
 
     def touch(self, digest: str) -> None:
         """Does nothing: what is used is put again when it is read."""
@@ -99,9 +107,11 @@ class Remote:
         if len(data) > self.capacity:
             text = f"{len(data)} bytes are to be kept; the limit {self.limit} is {self.capacity}"
             raise LimitExceeded(self.limit, text)
-        with _reached():
-            self._make_room(len(data))
-            self._send(digest, data)
+        self._reach(lambda: self._keep(digest, data), moving(len(data)))
+
+    def _keep(self, digest: str, data: bytes) -> None:
+        self._make_room(len(data))
+        self._send(digest, data)
 
     def draft(self, digest: str) -> None:
         """None: an object is put at once."""
@@ -163,18 +173,3 @@ class Remote:
 
     def _place(self, digest: str) -> str:
         return f"{self._path}/{digest[:2]}/{digest}"
-
-
-@contextmanager
-def _reached() -> Iterator[None]:
-    """Tells of a place that cannot be reached, in one line of the log; each kind has errors of its own."""
-    try:
-        yield
-    except Exception as error:
-        lacks = isinstance(error, NotImplementedError)
-        what = "does not take what is to be kept" if lacks else "cannot be reached"
-        text = f"the store of graphs and blobs {what}: {type(error).__name__}"
-        why = _SECRETS.sub("//…@", " ".join(str(error).split()))
-        _logger.warning("%s: %s", text, why)
-        _logger.debug("where it failed", exc_info=True)
-        raise Unavailable(text) from None
