@@ -315,3 +315,12 @@ def test_elements_that_no_graph_has(client, bad):
 def test_names_that_a_graph_cannot_have(client):
     with pytest.raises(InvalidRequest, match="Rename it"):
         client.function(lambda **p: p["a.b"])(**{"a.b": W})
+
+
+def test_tokens_that_are_too_large_are_told_as_such(address):
+    with (
+        Client(address, token="x" * 20_000) as client,
+        pytest.raises(LimitExceeded, match="use a shorter token") as told,
+    ):
+        client.function(lambda w: np.sum(w * w)).grad(W)
+    assert told.value.limit == "metadata_bytes"

@@ -1,14 +1,17 @@
 """Health and reflection."""
 
+import functools
 import threading
 import time
+from typing import Any
 
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
+from gradserve.service.standard import REFLECTION_V1, Reflection
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import refusal, slow_call
 
@@ -27,7 +30,10 @@ def test_health(stubs, service):
 
 
 def test_health_of_what_is_not_there(stubs):
-    assert refusal(lambda: check(stubs, "gradserve.v1.Nothing")).code is grpc.StatusCode.NOT_FOUND
+    for name in ("gradserve.v1.Nothing", "cluster"):
+        told = refusal(functools.partial(check, stubs, name))
+        assert (told.code, told.info.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_SERVICE")
+        assert f"no service '{name}'; there are gradserve.v1." in told.message
 
 
 def test_health_is_answered_while_every_thread_is_taken(start):
@@ -70,6 +76,47 @@ def test_generated_reflection_stub_works(stubs):
     stub = reflection_pb2_grpc.ServerReflectionStub(stubs.channel)
     (reply,) = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
     assert len(reply.list_services_response.service) == len(SERVICES) + 3
+
+
+def questions(**fields):
+    return reflection_pb2.ServerReflectionRequest(**fields)
+
+
+ASKED = [
+    questions(list_services=""),
+    questions(file_containing_symbol="gradserve.v1.DerivativeService.Hvp"),
+    questions(file_by_filename="gradserve/v1/graph.proto"),
+    questions(file_by_filename="nothing.proto"),
+    questions(all_extension_numbers_of_type="google.protobuf.MethodOptions"),
+    questions(host="somewhere", file_containing_symbol="gradserve.v1.Tensor"),
+    questions(),
+]
+
+
+def test_answers_of_reflection_are_those_of_the_library(stubs):
+    names = sorted([*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME, REFLECTION_V1])
+    library: Any = reflection.ReflectionServicer(names)
+    expected = [*library.ServerReflectionInfo(iter(ASKED), None)]
+    for _ in range(2):  # and those that were given before
+        assert [*reflection_pb2_grpc.ServerReflectionStub(stubs.channel).ServerReflectionInfo(iter(ASKED))] == expected
+
+
+def test_questions_of_reflection_are_answered_once():
+    """Ten thousand of them, each from another host, take about as long as reading and writing them."""
+    found: Any = Reflection(SERVICES)
+    asked = [questions(host=str(k), file_containing_symbol="gradserve.v1.DerivativeService") for k in range(1000)]
+    plain: Any = reflection.ReflectionServicer(SERVICES)
+    again = time.process_time()
+    assert sum(1 for _ in plain.ServerReflectionInfo(iter(asked), None)) == 1000
+    kept = time.process_time()
+    assert sum(1 for _ in found.answers(iter(asked), None)) == 1000
+    assert time.process_time() - kept < (kept - again) / 3
+
+
+def test_long_questions_of_reflection_are_refused(stubs):
+    stub = reflection_pb2_grpc.ServerReflectionStub(stubs.channel)
+    told = refusal(lambda: list(stub.ServerReflectionInfo(iter([questions(host="x" * 5000)]))))
+    assert (told.code, told.info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 
 
 def test_health_watch_tells_of_the_end(start):

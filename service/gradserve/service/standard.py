@@ -17,7 +17,8 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from gradserve.ir.errors import GradserveError, InvalidRequest
+from gradserve.ir.errors import GradserveError, InvalidRequest, UnknownService, shown
+from gradserve.runtime.caches import Lru
 from gradserve.service.identity.authenticator import Identify, anonymous
 from gradserve.service.lanes import Lanes
 from gradserve.service.served import name_of_call
@@ -29,6 +30,10 @@ CLUSTER = "cluster"
 """The name under which health tells of the Ray cluster, for services that have one."""
 _LANES, _THREADS = 2, 16
 """Of each of the two."""
+_QUESTION_BYTES = 4096
+"""Of a question of reflection, which comes back with its answer."""
+_ANSWERS = 256
+"""How many answers are kept: of some 20 KiB, where there is any."""
 
 
 class Standard:
@@ -43,12 +48,13 @@ class Standard:
         """
         self._health = health.HealthServicer()
         self._services = [health.OVERALL_HEALTH, *services]
+        self._tells_of_cluster = False
         self._set(HealthCheckResponse.NOT_SERVING)
         self._health_threads, self._reflection_threads = _Threads(), _Threads()
         asks = anonymous if open_health else identify
-        add_methods(server, health.SERVICE_NAME, _health_methods(self._health, self._health_threads, asks))
+        add_methods(server, health.SERVICE_NAME, self._health_methods(asks))
         names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME, REFLECTION_V1)
-        methods = _reflection_methods(reflection.ReflectionServicer(names), self._reflection_threads, identify)
+        methods = _reflection_methods(names, self._reflection_threads, identify)
         add_methods(server, reflection.SERVICE_NAME, methods)
         add_methods(server, REFLECTION_V1, methods)
 
@@ -58,6 +64,7 @@ class Standard:
 
     def cluster(self, is_there: bool) -> None:
         """Says whether the service has its Ray cluster: without it calls are answered too, more slowly."""
+        self._tells_of_cluster = True
         self._health.set(CLUSTER, HealthCheckResponse.SERVING if is_there else HealthCheckResponse.NOT_SERVING)
 
     def draining(self) -> None:
@@ -68,6 +75,22 @@ class Standard:
         """Ends the threads."""
         self._health_threads.shutdown(wait=False)
         self._reflection_threads.shutdown(wait=False)
+
+    def _health_methods(self, asks: Identify) -> dict[str, Any]:
+        on = functools.partial(_on, self._health_threads, asks, HealthCheckRequest)
+        check, watch, encode = on(self._check), on(self._health.Watch), HealthCheckResponse.SerializeToString
+        return {
+            "Check": grpc.unary_unary_rpc_method_handler(check, None, encode),
+            "Watch": grpc.unary_stream_rpc_method_handler(watch, None, encode),
+        }
+
+    def _check(self, request: Any, context: grpc.ServicerContext) -> Any:
+        known = [*self._services, *([CLUSTER] if self._tells_of_cluster else [])]
+        if request.service not in known:
+            text = f"health knows of no service {shown(request.service)}; there are {', '.join(known[1:])}"
+            error = UnknownService(f"{text}, and without a name the whole")
+            abort(context, error, {}, f"{health.SERVICE_NAME}/Check", name_of_call(context))
+        return self._health.Check(request, context)
 
     def _set(self, status: int) -> None:
         for service in self._services:
@@ -96,18 +119,43 @@ def add_methods(server: grpc.Server, service: str, methods: dict[str, grpc.RpcMe
     server.add_registered_method_handlers(service, methods)  # type: ignore[attr-defined]  # newer than the stubs
 
 
-def _health_methods(servicer: health.HealthServicer, pool: _Threads, identify: Identify) -> dict[str, Any]:
-    on = functools.partial(_on, pool, identify, HealthCheckRequest)
-    return {
-        "Check": grpc.unary_unary_rpc_method_handler(on(servicer.Check), None, HealthCheckResponse.SerializeToString),
-        "Watch": grpc.unary_stream_rpc_method_handler(on(servicer.Watch), None, HealthCheckResponse.SerializeToString),
-    }
+def _reflection_methods(names: Sequence[str], pool: _Threads, identify: Identify) -> dict[str, Any]:
+    behavior = _on(pool, identify, ServerReflectionRequest, Reflection(names).answers)
+    return {"ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(behavior)}
 
 
-def _reflection_methods(servicer: reflection.ReflectionServicer, pool: _Threads, identify: Identify) -> dict[str, Any]:
-    behavior = _on(pool, identify, ServerReflectionRequest, servicer.ServerReflectionInfo)
-    encode = ServerReflectionResponse.SerializeToString
-    return {"ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(behavior, None, encode)}
+class Reflection:
+    """Answers to questions of reflection, each found out once: descriptions of all files below one take long."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Of the services with these full names."""
+        self._servicer: Any = reflection.ReflectionServicer(names)
+        self._known: Lru[bytes, bytes] = Lru(_ANSWERS)
+
+    def answers(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[bytes]:
+        """The answers, one by one."""
+        for request in requests:
+            if request.ByteSize() > _QUESTION_BYTES:
+                error = InvalidRequest(
+                    f"a question of reflection has {request.ByteSize()} bytes; at most {_QUESTION_BYTES}"
+                )
+                abort(context, error, {}, reflection.SERVICE_NAME, name_of_call(context))
+            # The bytes of a message are those of its parts, one after the other: what was asked goes behind.
+            yield self._answer(request) + ServerReflectionResponse(original_request=request).SerializeToString()
+
+    def _answer(self, request: Any) -> bytes:
+        """The answer without what was asked."""
+        about = ServerReflectionRequest()
+        about.CopyFrom(request)
+        about.ClearField("host")
+        key = about.SerializeToString()
+        found = self._known.get(key)
+        if found is None:
+            (answer,) = self._servicer.ServerReflectionInfo(iter([about]), None)
+            answer.ClearField("original_request")
+            found = answer.SerializeToString()
+            self._known.put(key, found)
+        return found
 
 
 def _on(pool: _Threads, identify: Identify, kind: Any, behavior: Callable[..., Any]) -> Callable[..., Any]:

@@ -37,6 +37,7 @@ CODES: Mapping[type[GradserveError], grpc.StatusCode] = {
     errors.NotDifferentiable: grpc.StatusCode.FAILED_PRECONDITION,
     errors.NumericalFailure: grpc.StatusCode.FAILED_PRECONDITION,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.UnknownService: grpc.StatusCode.NOT_FOUND,
     errors.GraphNotRegistered: grpc.StatusCode.NOT_FOUND,
     errors.BlobNotFound: grpc.StatusCode.NOT_FOUND,
     errors.MemoryNotShared: grpc.StatusCode.NOT_FOUND,

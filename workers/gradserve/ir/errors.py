@@ -126,6 +126,12 @@ class UnknownMethod(GradserveError):
     reason = "UNKNOWN_METHOD"
 
 
+class UnknownService(GradserveError):
+    """Health knows of no service of that name."""
+
+    reason = "UNKNOWN_SERVICE"
+
+
 class NotDifferentiable(GradserveError):
     """A derivative was asked for that does not exist."""
 

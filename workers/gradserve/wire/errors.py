@@ -23,6 +23,7 @@ from gradserve.ir.errors import (
     Unauthenticated,
     Unavailable,
     UnknownMethod,
+    UnknownService,
     UnsupportedOpSet,
     Violation,
     WorkerLost,
@@ -49,6 +50,7 @@ _BY_REASON: dict[str, type[GradserveError]] = {
         Unauthenticated,
         Unavailable,
         UnknownMethod,
+        UnknownService,
         UnsupportedOpSet,
         WorkerLost,
     )
