@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gradserve import wire
 from gradserve.ir.errors import InvalidRequest
+from gradserve.service.identity import certificates
 from gradserve.service.identity.authenticator import REFUSED, TELL_SECONDS
 from gradserve.service.identity.settings import Oidc, Tls
 from gradserve.service.identity.tokens import digest_of, new_token, read_tokens
@@ -463,6 +464,27 @@ def test_certificates_change_while_the_service_runs(start, authority, tmp_path, 
         with secure(server, authority) as channel:
             assert refusal(lambda: gradient(Stubs(channel))).code is grpc.StatusCode.UNAVAILABLE
         gradient(Stubs(before))  # a connection that is there goes on
+
+
+def test_certificates_that_change_while_they_are_looked_at_are_not_taken(authority, tmp_path, monkeypatch):
+    one, other = authority.signed("one"), authority.signed("other")
+    files = Tls(tmp_path / "c.pem", tmp_path / "k.pem")
+
+    def place(pair):
+        files.certificate.write_bytes(pair.certificate.read_bytes())
+        files.key.write_bytes(pair.key.read_bytes())
+
+    place(one)
+    looks = certificates._require_certificates
+
+    def meanwhile(tls):
+        place(other)
+        looks(tls)
+
+    monkeypatch.setattr(certificates, "_require_certificates", meanwhile)
+    with pytest.raises(InvalidRequest, match="change while they are read"):
+        certificates.server_credentials(files)
+    assert certificates.server_credentials(files)
 
 
 def test_errors_are_typed(stubs):

@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from gradserve.client import Client
 from gradserve.client.transport import tracing
@@ -26,7 +27,7 @@ from gradserve.questions.report import PHASES
 from gradserve.service.logs import ACCESS, start_logging
 from gradserve.service.served import request_id_of
 from gradserve.service.settings import Settings
-from gradserve.service.spans import LAST_SECONDS
+from gradserve.service.spans import LAST_SECONDS, _parent
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import call_of, refusal
 
@@ -100,6 +101,45 @@ def test_a_refused_call_is_an_error_in_its_trace_and_bears_the_same_name(start, 
     (span,) = [span for span in collector.spans if span.name == "DerivativeService/Gradient"]
     attributes = {each.key: each.value.string_value for each in span.attributes}
     assert (attributes["request_id"], span.status.message) == ("mine-7", InvalidRequest.reason)
+
+
+TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
+STATES = {
+    "a=b": True,
+    "rojo=00f067aa0ba902b7, t61rcWkgMzE@x=x y": False,
+    "fw529a3039@dt=FfAAAAA,congo=t61": True,
+    "a=b,a=c": False,
+    "a=": False,
+    "=b": False,
+    "A=b": False,
+    "a=b\n": False,
+    "secret of mine": False,
+    ",".join(f"k{k}=v" for k in range(33)): False,
+    "a=" + "x" * 600: False,
+    " " * 8000: False,
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_of_traces_of_clients_what_the_standard_has_is_taken(state, caplog):
+    """OpenTelemetry judges as well, and what it does not take it writes to the log."""
+    found = _parent({"traceparent": TRACE, "tracestate": state})
+    assert ("tracestate" in found) is STATES[state]
+    context = TraceContextTextMapPropagator().extract(found)
+    assert bool(trace.get_current_span(context).get_span_context().trace_state) is STATES[state]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("parent", ["", "00", TRACE + "-x", TRACE.upper(), "x" * 8000])
+def test_of_traces_of_clients_nothing_else_is_taken(parent, caplog):
+    assert _parent({"traceparent": parent}) == {}
+
+
+def test_clients_write_nothing_to_the_log_by_their_traces(start, collector, caplog):
+    _, stubs = start(traces=collector.endpoint)
+    hostile = [("traceparent", TRACE), ("tracestate", "secret of mine"), ("baggage", "secret of mine")]
+    stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()), metadata=hostile)
+    assert "secret" not in caplog.text
 
 
 def test_a_program_that_does_not_trace_sends_nothing(monkeypatch):

@@ -45,3 +45,41 @@ def test_who_watches_ends_with_what_is_watched(tmp_path, monkeypatch):
 def test_what_cannot_be_read_at_first_is_told(tmp_path):
     with pytest.raises(FileNotFoundError):
         Watched((tmp_path / "none",), (tmp_path / "none").read_text)
+
+
+def test_what_could_not_be_read_is_tried_again_and_told_once(tmp_path, monkeypatch, caplog):
+    """As where there was no file descriptor left at the moment: the file does not change again."""
+    monkeypatch.setattr(watched, "LOOK_SECONDS", 60.0)
+    file, fails = tmp_path / "text", [0, 1, 1, 1, 0]
+    file.write_text("old")
+
+    def read():
+        if fails.pop(0):
+            raise OSError("too many open files")
+        return file.read_text()
+
+    text = Watched((file,), read)
+    file.write_text("newer")
+    for _ in range(3):
+        text.renew()
+        assert text.value == "old"
+    text.renew()
+    assert text.value == "newer"
+    assert caplog.text.count("too many open files") == 1
+    text.renew()  # which looks alone
+    assert fails == []
+
+
+def test_links_that_are_turned_to_another_folder(tmp_path):
+    """As Kubernetes renews secrets: one link is replaced, and no file changes."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "text").write_text(name)
+    (tmp_path / "..data").symlink_to("one")
+    (tmp_path / "text").symlink_to("..data/text")
+    text = Watched((tmp_path / "text",), (tmp_path / "text").read_text)
+    assert text.value == "one"
+    (tmp_path / "..new").symlink_to("two")
+    (tmp_path / "..new").rename(tmp_path / "..data")
+    text.renew()
+    assert text.value == "two"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +26,12 @@ LAST_SECONDS = 1.0
 """How long the last spans have to be sent when the service stops."""
 _NAME = "gradserve"
 _CONSOLE = "console"
+_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_MEMBER = re.compile(
+    r"([a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
+    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
+_MOST_STATE, _MOST_MEMBERS = 512, 32
 _ENDPOINT = re.compile(r"(https?://)?([^\s/:\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/\S*)?")
 
 
@@ -98,12 +104,25 @@ def _exporter(endpoint: str) -> Any:
     return OTLPSpanExporter(endpoint=endpoint, insecure=not endpoint.startswith("https:"))
 
 
+def _parent(metadata: Mapping[str, str]) -> dict[str, str]:
+    """What the client says of its span, as W3C Trace Context has it: OpenTelemetry writes all else to the log."""
+    found = {}
+    if _PARENT.fullmatch(parent := metadata.get("traceparent", "")):
+        found["traceparent"] = parent
+    state = metadata.get("tracestate", "")
+    matches = [_MEMBER.fullmatch(each.strip(" ")) for each in state.split(",")] if len(state) <= _MOST_STATE else []
+    names = {match[1] for match in matches if match}
+    if len(names) == len(matches) <= _MOST_MEMBERS and names:
+        found["tracestate"] = state
+    return found
+
+
 def _tell(trace: Any, tracer: Any, served: Served) -> None:
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     ended = time.time_ns()
     began = ended - round(1e9 * served.seconds)
-    parent = TraceContextTextMapPropagator().extract(served.metadata)
+    parent = TraceContextTextMapPropagator().extract(_parent(served.metadata))
     span = tracer.start_span(
         served.method, parent, trace.SpanKind.SERVER, attributes=_attributes(served), start_time=began
     )

@@ -38,13 +38,20 @@ def server_credentials(tls: Tls) -> grpc.ServerCredentials:
 
 
 def _read(tls: Tls) -> grpc.ServerCertificateConfiguration:
+    key, certificate, authority = found = _contents(tls)
+    _require_certificates(tls)
+    if _contents(tls) != found:  # what was looked at may be none of what is handed on
+        raise InvalidRequest("the TLS files change while they are read")
+    return grpc.ssl_server_certificate_configuration([(key, certificate)], authority)
+
+
+def _contents(tls: Tls) -> tuple[bytes, bytes, bytes | None]:
+    """The key, the certificate, and the authorities if there are any."""
     try:
-        pair = (contents(tls.key), contents(tls.certificate))
         authority = contents(tls.client_ca) if tls.client_ca is not None else None
+        return contents(tls.key), contents(tls.certificate), authority
     except OSError as error:
         raise InvalidRequest(f"the TLS file {error.filename} cannot be read: {error.strerror}") from None
-    _require_certificates(tls)
-    return grpc.ssl_server_certificate_configuration([pair], authority)
 
 
 def _require_certificates(tls: Tls) -> None:

@@ -31,22 +31,26 @@ class Watched(Generic[T]):
         """Reads them; raises what `read` does."""
         self._paths, self._read = paths, read
         self._stamps = self._look()
+        self._failed: tuple[_Stamp | None, ...] | None = None
+        """Of files that could not be read."""
         self.value = read()
         """What they say."""
         threading.Thread(target=_watch, args=(weakref.ref(self),), name=f"watch {paths[0]}", daemon=True).start()
 
     def renew(self) -> None:
-        """Reads them again if one has changed."""
+        """Reads them again if one has changed; what could not be read is tried each time, and told once."""
         stamps = self._look()
         if stamps == self._stamps:
             return
-        self._stamps = stamps
         names = ", ".join(map(str, self._paths))
         try:
             self.value = self._read()
         except Exception as error:  # whatever it is, calls go on by what was read before
-            _logger.error("%s changed and cannot be read; what it said before holds on: %s", names, error)  # noqa: TRY400
+            if stamps != self._failed:
+                _logger.error("%s changed and cannot be read; what it said before holds on: %s", names, error)  # noqa: TRY400
+            self._failed = stamps
         else:
+            self._stamps, self._failed = stamps, None
             _logger.info("%s changed and was read again", names)
 
     def _look(self) -> tuple[_Stamp | None, ...]:
