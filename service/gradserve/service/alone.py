@@ -6,6 +6,7 @@ import gc
 import logging
 from collections.abc import Callable
 
+from gradserve.runtime.descriptors import raise_limit
 from gradserve.runtime.memory import keep_freed_memory
 from gradserve.runtime.turns import share_interpreter
 from gradserve.service.running import run
@@ -38,6 +39,7 @@ def started(settings: Settings, taking: Callable[[], None] | None = None) -> Ser
     A supervisor hears by `taking` that it takes calls.
     """
     keep_freed_memory()
+    raise_limit()
     server = Server(settings, share_interpreter, supervised=taking is not None)
     server.start(taking or (lambda: None))
     server.warm()

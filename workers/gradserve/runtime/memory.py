@@ -15,6 +15,7 @@ import ctypes
 import os
 import threading
 import time
+from io import FileIO
 from pathlib import Path
 
 KEPT_BYTES = 256 << 20
@@ -49,18 +50,20 @@ def keep_freed_memory() -> bool:
 
 
 def _give_back_now_and_then(library: ctypes.CDLL) -> None:
-    least = _resident()
-    while True:
-        time.sleep(LOOK_SECONDS)
-        if _resident() > least + MOST_FREE_BYTES:
-            library.malloc_trim(0)
-            least = _resident()
-        least = min(least, _resident())
+    with Path("/proc/self/statm").open("rb", buffering=0) as statm:  # once: there may be no descriptor left later
+        least = _resident(statm)
+        while True:
+            time.sleep(LOOK_SECONDS)
+            if _resident(statm) > least + MOST_FREE_BYTES:
+                library.malloc_trim(0)
+                least = _resident(statm)
+            least = min(least, _resident(statm))
 
 
-def _resident() -> int:
+def _resident(statm: FileIO) -> int:
     """The bytes of this process that it shares with nobody and that lie in memory."""
-    _, resident, shared, *_ = map(int, Path("/proc/self/statm").read_text().split())
+    statm.seek(0)
+    _, resident, shared, *_ = map(int, statm.read().split())
     return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
 
 
