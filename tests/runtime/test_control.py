@@ -16,7 +16,7 @@ def test_without_deadline_work_goes_on():
 
 
 def test_past_the_deadline_work_ends():
-    control = Control(time.time() - 1)
+    control = Control(time.monotonic() - 1)
     assert control.stopped()
     assert control.remaining == 0
     with pytest.raises(DeadlineExceeded):
@@ -24,7 +24,7 @@ def test_past_the_deadline_work_ends():
 
 
 def test_cancelling_comes_before_the_deadline():
-    control = Control(time.time() - 1)
+    control = Control(time.monotonic() - 1)
     control.cancel()
     with pytest.raises(Cancelled):
         control.check()
@@ -46,3 +46,15 @@ def test_a_callback_can_be_taken_back():
     forget()
     control.cancel()
     assert calls == []
+
+
+@pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
+def test_a_clock_that_is_set_moves_no_deadline(monkeypatch, jump):
+    control, late = Control.after(60.0), Control.after(0.0)
+    told = time.time
+    monkeypatch.setattr(time, "time", lambda: told() + jump)
+    assert control.remaining == pytest.approx(60.0, abs=5.0)
+    control.check()
+    assert late.stopped()
+    with pytest.raises(DeadlineExceeded):
+        late.check()

@@ -21,7 +21,7 @@ class Control:
     __slots__ = ("__weakref__", "_begins", "_callbacks", "_cancelled", "_lock", "_waits", "deadline", "ran")
 
     def __init__(self, deadline: float | None = None, waits: Callable[[], None] | None = None) -> None:
-        """`deadline` is in seconds since the epoch, so that it means the same on every machine.
+        """`deadline` is a moment of `time.monotonic`, which no change of the machine's clock moves.
 
         `waits` is called when the thread of the call is about to wait for others, or to take long.
         """
@@ -37,7 +37,7 @@ class Control:
     @staticmethod
     def after(seconds: float | None, waits: Callable[[], None] | None = None) -> Control:
         """A control whose deadline is `seconds` from now, or none."""
-        return Control(None if seconds is None else time.time() + seconds, waits)
+        return Control(None if seconds is None else time.monotonic() + seconds, waits)
 
     def waits(self) -> None:
         """Says that this thread, which works for the call, is about to wait for others, or to take long."""
@@ -83,11 +83,11 @@ class Control:
     @property
     def remaining(self) -> float | None:
         """Seconds to the deadline, at least 0; None without one."""
-        return None if self.deadline is None else max(0.0, self.deadline - time.time())
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
     def stopped(self) -> bool:
         """Whether work should end: cancelled, or past the deadline."""
-        return self._cancelled or (self.deadline is not None and time.time() >= self.deadline)
+        return self._cancelled or (self.deadline is not None and time.monotonic() >= self.deadline)
 
     def check(self) -> None:
         """Returns while work may go on.
@@ -98,5 +98,5 @@ class Control:
         """
         if self._cancelled:
             raise Cancelled("the call was cancelled")
-        if self.deadline is not None and time.time() >= self.deadline:
+        if self.deadline is not None and time.monotonic() >= self.deadline:
             raise DeadlineExceeded("the deadline passed before the work was done")
