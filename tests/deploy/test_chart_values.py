@@ -1,5 +1,6 @@
 """The values explain themselves, and wrong ones are refused with a reason."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -9,8 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft7Validator
 
 from gradserve.service.configuration import SETTINGS
+from gradserve.service.schema import schema
 from tests.deploy.chart import CHART, PRODUCTION, Refused, merged, render
 
 pytestmark = pytest.mark.deploy
@@ -32,6 +35,14 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "text for a switch": ({"networkPolicy": {"enabled": "yes"}}, "networkPolicy.enabled", "boolean", "string"),
     "port too high": ({"frontend": {"ports": {"grpc": 70000}}}, "frontend.ports.grpc", "65,?535"),
     "unknown level": ({"frontend": {"logLevel": "LOUD"}}, "frontend.logLevel", "DEBUG.*INFO.*WARNING.*ERROR"),
+    "misspelt setting": (
+        {"frontend": {"config": {"peak_byte": "4GiB"}}},
+        "frontend.config",
+        "peak_byte",
+        "not allowed",
+    ),
+    "setting out of bounds": ({"frontend": {"config": {"max_in_flight": 0}}}, "max_in_flight", "equal to 1|want 1"),
+    "setting in other units": ({"frontend": {"config": {"peak_bytes": "4XB"}}}, "frontend.config.peak_bytes", "gib"),
     "unknown service": ({"frontend": {"service": {"type": "Ingress"}}}, "frontend.service.type", "LoadBalancer"),
     "unknown upscaling": ({"ray": {"autoscaling": {"upscalingMode": "Fast"}}}, "upscalingMode", "Aggressive"),
     "unknown upgrade": ({"ray": {"upgradeStrategy": "Rolling"}}, "ray.upgradeStrategy", "Recreate.*None"),
@@ -198,6 +209,44 @@ def test_numbers_have_the_bounds_of_their_settings(name):
     kind: Any = SETTINGS[re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)].kind
     kind, part = getattr(kind, "of", kind), OURS["frontend", name]
     assert (part["minimum"], part["maximum"]) == (kind.least, kind.most)
+
+
+def test_settings_are_those_of_the_service():
+    told = "write what `python -m gradserve.service.schema` prints into values.schema.json"
+    assert SCHEMA["properties"]["frontend"]["properties"]["config"]["patternProperties"] == schema(), told
+
+
+GIVEN: list[Any] = [None, True, False, -1, 0, 1, 1.5, 65536, 2**62, 1e12, 1e31, [], ["RS256"], {}]
+WRITTEN = [
+    "",
+    "no",
+    "ON",
+    "none",
+    "-1",
+    "1",
+    "1.5",
+    "1e3",
+    "1_000",
+    " 7 ",
+    "4GiB",
+    "4 gib",
+    "30s",
+    "1.5H",
+    "4XB",
+    "INFO",
+]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_schema_takes_what_the_service_takes(name):
+    kind, validator = SETTINGS[name].kind, Draft7Validator(schema()[f"^{name}$"])
+    taken = []
+    for value in [*GIVEN, *WRITTEN]:
+        with contextlib.suppress(ValueError):
+            kind.read(value)
+            taken.append(value)
+    assert [value for value in taken if not validator.is_valid(value)] == []
+    assert not validator.is_valid({})
 
 
 def test_no_group_takes_names_that_it_does_not_know():
