@@ -6,8 +6,12 @@ import tracemalloc
 
 import pytest
 
-from gradserve.autodiff.derivation import TaylorSeries, WithKinks
+from gradserve.autodiff import derive, series
+from gradserve.autodiff.derivation import Curvature, TaylorSeries, WithKinks
+from gradserve.autodiff.series import Expansion
 from gradserve.execution import candidates
+from gradserve.execution.numpy.executor import NumpyExecutor
+from gradserve.ir import budget
 from gradserve.ir.budget import EVERY
 from gradserve.ir.errors import Cancelled, LimitExceeded
 from gradserve.ir.graph import Graph
@@ -137,13 +141,13 @@ def taken(graph: Graph, derivation: Derivation, limits: Limits) -> tuple[int, st
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_series_of_high_order_takes_little_memory_or_is_refused(wrapped):
     """A node, hardly one like another, comes to about 270 nodes for order 10; 450 of them are 8 KiB that are sent."""
-    series = TaylorSeries(("x",), 10)
-    asked = WithKinks(("x",), series) if wrapped else series
+    tenth = TaylorSeries(("x",), 10)
+    asked = WithKinks(("x",), tenth) if wrapped else tenth
     small, whole = taken(chain_of(100), asked, Limits())
     large, limit = taken(chain_of(450), asked, Limits())
     assert (whole, limit) == ("", "plan_nodes")
     assert max(small, large) < 40
-    without, _ = taken(chain_of(450), asked, Limits(plan_nodes=10**9))
+    without, _ = taken(chain_of(450), asked, Limits(plan_nodes=10**9, plan_values=10**9))
     assert without > 40
 
 
@@ -168,9 +172,70 @@ def steps(count: int) -> Graph:
     return g.build({"loss": x})
 
 
-@pytest.mark.parametrize(
-    "derivation", [Gradient(("x",)), Hvp(("x",)), TaylorSeries(("x",), 5), WithKinks(("x",), Hvp(("x",)))], ids=str
-)
-@pytest.mark.parametrize(("write", "size"), [(layers, 100), (steps, 10_000), (chain_of, 500)])
+def planned(graph: Graph, derivation: Derivation, axis: Axis | None, limits: Limits | None = None) -> str:
+    """The limit by which a program and its schedule are refused."""
+    programs = Programs(limits=limits)
+    try:
+        with programs.spending(graph, go_on):
+            instance, _ = programs.instance(graph, derivation, axis)
+            programs.schedule(instance.program, candidates("")[0])
+    except LimitExceeded as refused:
+        return refused.limit
+    return ""
+
+
+BATCH = Axis(frozenset({"x"}), 10)
+FIRST_AND_SECOND = (Gradient(("x",)), Hvp(("x",)), Curvature(("x",)), WithKinks(("x",), Hvp(("x",))))
+
+
+@pytest.mark.parametrize("derivation", FIRST_AND_SECOND, ids=str)
+@pytest.mark.parametrize(("write", "size"), [(layers, 300), (steps, 10_000), (chain_of, 500)])
 def test_what_authors_write_is_planned(write, size, derivation):
-    assert Programs().instance(write(size), derivation, Axis(frozenset({"x"}), 10))
+    assert not planned(write(size), derivation, BATCH)
+
+
+@pytest.mark.parametrize(
+    ("write", "size", "order", "axis"),
+    [(layers, 300, 5, None), (layers, 100, 5, BATCH), (steps, 10_000, 10, BATCH), (chain_of, 500, 5, None),
+     (chain_of, 300, 5, BATCH), (chain_of, 100, 10, None)],
+)  # fmt: skip
+def test_series_of_moderate_orders_are_planned(write, size, order, axis):
+    assert not planned(write(size), TaylorSeries(("x",), order), axis)
+
+
+@pytest.mark.parametrize(("size", "order", "axis"), [(600, 5, BATCH), (200, 10, None)])
+def test_series_that_take_over_a_second_are_refused(size, order, axis):
+    """So many nodes, hardly one like another; they would be planned if the limit were another."""
+    asked = TaylorSeries(("x",), order)
+    assert planned(chain_of(size), asked, axis) in ("plan_values", "plan_nodes")
+    assert not planned(chain_of(size), asked, axis, Limits(plan_values=10**9, plan_nodes=10**9))
+
+
+def test_steps_count_as_values_do():
+    """Programs that hardly differ from what was sent are scheduled as well: a step takes as long as two values."""
+    executor = NumpyExecutor()
+    program = Programs().instance(chain_of(100), Evaluate())[0].program
+    steps = len(executor.schedule(program).steps)
+    assert steps > 50
+
+    def scheduled(most: int) -> None:
+        with budget.spending(budget.Budget(10**6, 10**6, 60.0, lambda: None, values=most)):
+            executor.schedule(program)
+
+    scheduled(2 * steps)
+    with pytest.raises(LimitExceeded, match="plan_values"):
+        scheduled(2 * steps - 1)
+
+
+def test_a_differential_is_made_once_for_all_nodes_of_its_kind(monkeypatch):
+    """Graphs begun do not grow with the nodes; made for each of them they would."""
+
+    def begun(size: int) -> int:
+        work = budget.Budget(10**6, 10**6, 60.0, lambda: None)
+        with budget.spending(work):
+            derive(chain_of(size), TaylorSeries(("x",), 3))
+            return len(work._begun)
+
+    assert begun(200) == begun(100) < 20
+    monkeypatch.setattr(Expansion, "differential", lambda _, op, types, moving: series.differential(op, types, moving))
+    assert begun(200) > begun(100) > 50

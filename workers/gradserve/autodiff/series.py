@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from gradserve.autodiff import rules
 from gradserve.autodiff.coefficients import Coefficients, Given, Need, Series, Slope
@@ -70,13 +71,14 @@ class Expansion:
         self._slopes: dict[Series, Series] = {}
         self._constants: dict[Value, Series] = {}
         self._numbers: dict[tuple[TensorType, int], Value] = {}
+        self._differentials: dict[tuple[Op, tuple[TensorType, ...], tuple[int, ...]], Differential] = {}
 
     def release(self) -> None:
         """Ends its use: series, which lead to each other in circles, are freed without the collector."""
         for results in self._known.values():
             for each in results:
                 each.__dict__.clear()
-        for table in (self._known, self._slopes, self._constants, self._numbers):
+        for table in (self._known, self._slopes, self._constants, self._numbers, self._differentials):
             table.clear()
 
     def slope(self, of: Series) -> Series:
@@ -88,6 +90,14 @@ class Expansion:
         found = self._numbers.get((type_, k))
         if found is None:
             found = self._numbers[type_, k] = self.g.full(type_, k)
+        return found
+
+    def differential(self, op: Op, types: tuple[TensorType, ...], moving: tuple[int, ...]) -> Differential:
+        """That of an op on operands of these types of which these move: one for all such applications."""
+        key = (op, types, moving)
+        found = self._differentials.get(key)
+        if found is None:
+            found = self._differentials[key] = differential(op, types, moving)
         return found
 
     def constant(self, constant: Constant) -> Series:
@@ -112,6 +122,20 @@ class Expansion:
             return tuple(Given([result]) for result in results)
         application = Application(self, op, operands, results)
         return tuple(Result(application, k, result) for k, result in enumerate(results))
+
+
+Differential: TypeAlias = tuple[Graph, list[bool]]
+"""The tangents of the results that move, as a function of the operands and their tangents; and which move."""
+
+
+def differential(op: Op, types: Sequence[TensorType], moving: Sequence[int]) -> Differential:
+    """The differential of an op on operands of these types, of which these move."""
+    h = builder()
+    primals = [h.input(f"x{k}", type_) for k, type_ in enumerate(types)]
+    tangents = [h.input(f"dx{k}", type_) if k in moving else None for k, type_ in enumerate(types)]
+    _, dots = rules.push(op, h, primals, tangents)
+    moved = {f"dy{k}": dot for k, dot in enumerate(dots) if dot is not None}
+    return h.finished(moved), [dot is not None for dot in dots]
 
 
 class Application:
@@ -207,15 +231,8 @@ class Application:
         return [x if x is None or k == 1 else g.div(x, self.of.number(x.type, k)) for x in found]
 
     @once
-    def _differential(self) -> tuple[Graph, list[bool]]:
-        """The tangents of the results that move, as a function of the operands and their tangents; and which move."""
-        types = [x.value.type for x in self.operands]
-        h = builder()
-        primals = [h.input(f"x{k}", type_) for k, type_ in enumerate(types)]
-        tangents = [h.input(f"dx{k}", type_) if k in self._moving else None for k, type_ in enumerate(types)]
-        _, dots = rules.push(self.op, h, primals, tangents)
-        moved = {f"dy{k}": dot for k, dot in enumerate(dots) if dot is not None}
-        return h.finished(moved), [dot is not None for dot in dots]
+    def _differential(self) -> Differential:
+        return self.of.differential(self.op, tuple([x.value.type for x in self.operands]), tuple(self._moving))
 
     def is_still(self, position: int) -> bool:
         """Whether a result does not move though operands do; of an op with a rule of its author's."""

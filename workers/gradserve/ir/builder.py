@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from gradserve.ir.graph import Constant, Graph, Input, Literal, Node, Origin, Ou
 from gradserve.ir.op import Op, OpSet, attribute_types
 from gradserve.ir.shapes import broadcast_shape
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
-from gradserve.ir.value import Application, Operand, Scalar, Value, common_element_type, inferred
+from gradserve.ir.value import Application, Operand, Scalar, Value, common_element_type, inferred, kind_of
 
 __all__ = ["Application", "Builder", "Operand", "Scalar", "Value", "common_element_type"]
 _Applied: TypeAlias = tuple[Op, dict[tuple[Value, ...], Application]]
@@ -45,10 +45,11 @@ class Builder:
         self._kinds: dict[TensorType, TensorType] = {}
         """Of equal types one, which stands for all of them."""
         self._literals: dict[int, Constant] = {}
+        self._spreads: dict[Shape, Op] = {}
         self.filling: dict[Value, Value | None] = {}
         """What `splat` has found out of values: what fills them."""
         self._count = self._told = 0
-        """The number of values so far, and of them and their nodes, what the budget has taken down."""
+        """The number of values so far, and what the budget has taken down of them and their nodes."""
         self._budget = budget.begun(self)
 
     def _new(self, type_: TensorType) -> Value:
@@ -118,7 +119,7 @@ class Builder:
         known = applied.get(operands)
         if known is not None:
             return known.results
-        types = self._inferred.get((id(op), *[id(operand.type) for operand in operands]))
+        types = self._inferred.get(kind_of(op, operands))
         if types is None:
             types = self._infer(op, operands)
         made = applied[operands] = Application(op, operands, types, self.origin)
@@ -138,13 +139,9 @@ class Builder:
         return self._met[id(op)][1]
 
     def types(self, op: Op, operands: Sequence[Value]) -> tuple[TensorType, ...]:
-        """The types of the results of `op` on `operands`, which are not made.
-
-        Raises:
-            InvalidGraph: the operands break one of the op's constraints.
-        """
+        """The types of the results of `op` on `operands`, which are not made; refuses operands as `apply` does."""
         op = self._standing_for(op)[0]
-        found = self._inferred.get((id(op), *[id(operand.type) for operand in operands]))
+        found = self._inferred.get(kind_of(op, operands))
         return self._infer(op, operands) if found is None else found
 
     def _infer(self, op: Op, operands: Sequence[Value]) -> tuple[TensorType, ...]:
@@ -152,7 +149,7 @@ class Builder:
         types = tuple([self._kinds.setdefault(t, t) for t in inferred(op, operands, self.origin)])
         if self._budget is not None:
             self._budget.require_sayable(types)
-        self._inferred[(id(op), *[id(operand.type) for operand in operands])] = types
+        self._inferred[kind_of(op, operands)] = types
         return types
 
     def emit_all(self, name: str, *operands: Operand, **attributes: Any) -> tuple[Value, ...]:
@@ -196,7 +193,12 @@ class Builder:
         """The value broadcast to `shape` by NumPy's rule; itself if it has that shape."""
         if value.type.shape == shape:
             return value
-        return self.emit("broadcast_to", value, shape=shape)
+        op = self._spreads.get(shape)
+        if op is not None:
+            return self.apply(op, (value,))[0]
+        result = self.emit("broadcast_to", value, shape=shape)
+        self._spreads[shape] = cast(Application, result.producer).op
+        return result
 
     def reshape(self, value: Value, shape: Shape) -> Value:
         """The value in another shape; itself if it has that shape."""
@@ -227,7 +229,7 @@ class Builder:
             ConstraintError: they have none.
         """
         shape = broadcast_shape([value.type.shape for value in values])
-        return tuple(self.broadcast(value, shape) for value in values)
+        return tuple([self.broadcast(value, shape) for value in values])
 
     def build(self, outputs: Mapping[str, Value], inputs: Sequence[Value] | None = None) -> Graph:
         """The graph with these named outputs and `inputs`, by default all, its dead constants and nodes dropped."""

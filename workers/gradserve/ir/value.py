@@ -101,6 +101,13 @@ def common_element_type(operands: Sequence[Operand]) -> ElementType:
     return ElementType.of(np.result_type(*strong))
 
 
+def kind_of(op: Op, operands: Sequence[Value]) -> tuple[int, ...]:
+    """What the types of results are known by: the identities of the op and of the operands' types."""
+    if len(operands) == 2:  # written out, as it is asked of every node
+        return id(op), id(operands[0].type), id(operands[1].type)
+    return (id(op), *[id(operand.type) for operand in operands])
+
+
 def inferred(op: Op, operands: Sequence[Value], origin: Origin | None) -> tuple[TensorType, ...]:
     """The types of the results of `op` on `operands`.
 

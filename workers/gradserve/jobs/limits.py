@@ -19,9 +19,8 @@ class Limits:
 
     PLAN_GRAPHS_OF_NODE: ClassVar[int] = 20
     PLAN_NODES_OF_VALUE: ClassVar[int] = 60
-    PLAN_VALUES_OF_VALUE: ClassVar[int] = 290
-    """For each value sent. A series of order 5 of nodes that are none like another has 62 for each of them, and along a
-    batch 280 nodes are made."""
+    PLAN_VALUES_OF_VALUE: ClassVar[int] = 100
+    """For each value sent, of graphs of more than 2000: the Hessian of 300 layers none like another takes 92."""
 
     WRITTEN_NODES: ClassVar[int] = 4000
     """Nodes of a graph in which derivatives of functions are written out, beside fifty for each node sent."""
@@ -31,8 +30,9 @@ class Limits:
     """Nodes of any one graph on the way to a program; beside `PLAN_NODES_OF_VALUE` for each value sent."""
     plan_graphs: Count = 1200
     """Graphs made on the way to a program, functions among them; beside `PLAN_GRAPHS_OF_NODE` for each node sent."""
-    plan_values: Count = 145_000
-    """Values and nodes made for all these graphs together; beside `PLAN_VALUES_OF_VALUE` for each value sent."""
+    plan_values: Count = 205_000
+    """Values and nodes made for all these graphs together, and steps of schedules, each as two; or
+    `PLAN_VALUES_OF_VALUE` for each value sent, if that is more. It is what a processor makes in 0.6 to 0.9 s."""
     plan_seconds: Seconds = 60.0
     """Processor seconds of making the programs of one job."""
     explain_letters: Count = 1 << 18
@@ -71,7 +71,7 @@ class Limits:
         return (
             self.plan_nodes + self.PLAN_NODES_OF_VALUE * values,
             self.plan_graphs + self.PLAN_GRAPHS_OF_NODE * nodes,
-            self.plan_values + self.PLAN_VALUES_OF_VALUE * values,
+            max(self.plan_values, self.PLAN_VALUES_OF_VALUE * values),
         )
 
     def writing(self, graph: Graph) -> tuple[int, int, int]:

@@ -216,6 +216,8 @@ class Elementwise(Op):
 
     def batch(self, g: Builder, operands: Sequence[Value], batched: Sequence[bool], size: int) -> tuple[Value, ...]:
         """The op on operands that all carry the batch axis."""
+        if all(batched):
+            return g.apply(self, operands)
         return g.apply(self, [with_batch(g, x, b, size) for x, b in zip(operands, batched, strict=True)])
 
     def cost(self, operands: Sequence[TensorType], results: Sequence[TensorType]) -> Cost:

@@ -6,6 +6,7 @@ Common subexpressions fall together and dead code falls away in the builder, whi
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Collection, Sequence
 
 from gradserve.autodiff.walk import declare_inputs, leaves
@@ -13,6 +14,7 @@ from gradserve.ir.builder import Application, Builder, Value
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Op
 from gradserve.ir.records import dataclass
+from gradserve.ir.types import TensorType
 from gradserve.ops import OP_SET
 from gradserve.optimize.calls import called
 from gradserve.optimize.factors import shared_factors
@@ -25,7 +27,9 @@ MAX_PASSES = 4
 REACH = 4
 """How many nodes, one behind the other, a rule looks at."""
 FEW = 500
-"""Another pass is not worth its time for one elementwise node in so many."""
+"""Another pass is not worth its time for one small node in so many."""
+SMALL = 1 << 14
+"""Operations and bytes of an application, from which on it is worth as many small ones as it has of these."""
 _NODES_BETWEEN_CHECKS = 500
 
 
@@ -63,9 +67,23 @@ class _Rebuilt:
 
     @property
     def is_worth_a_pass(self) -> bool:
-        """Whether nodes are open that are many or may be dear."""
-        nodes = [node for node, is_open in zip(self.graph.nodes, self.open, strict=False) if is_open]
-        return len(nodes) * FEW > len(self.graph.nodes) or not all(node.op.elementwise for node in nodes)
+        """Whether nodes are open that are many or dear."""
+        types, most = self.graph.value_types, len(self.graph.nodes)
+        worth = 0.0
+        for node, is_open in zip(self.graph.nodes, self.open, strict=False):
+            if is_open:
+                worth += FEW * _smalls(node, [types[k] for k in node.operands])
+                if worth > most:
+                    return True
+        return False
+
+
+def _smalls(node: Node, operands: Sequence[TensorType]) -> float:
+    """How many small nodes a node is worth; of what is unknown before it is bound, and of calls, any number."""
+    if node.op.calls_functions or not all(type_.is_concrete for type_ in (*operands, *node.types)):
+        return math.inf
+    cost = node.op.cost(operands, node.types)
+    return 1.0 + (cost.flops + cost.bytes) // SMALL
 
 
 def _rebuild(graph: Graph, open_: Sequence[bool] | None, check: Callable[[], None]) -> _Rebuilt:

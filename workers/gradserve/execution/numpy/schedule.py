@@ -9,7 +9,7 @@ from gradserve.execution.numpy.drafts import Draft, drafts_of
 from gradserve.execution.numpy.kernels.table import entry
 from gradserve.execution.numpy.layout import Laid, Strides, place, row_major
 from gradserve.execution.program import Program
-from gradserve.ir.budget import looking, remembered
+from gradserve.ir.budget import looking, planned, remembered
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Cost, Op
 from gradserve.ir.records import dataclass, record
@@ -109,6 +109,7 @@ def _peak_bytes(program: Program, steps: tuple[Step, ...]) -> int:
 def _steps(graph: Graph) -> tuple[Step, ...]:
     """The steps of a concrete graph, in its order."""
     drafts = drafts_of(graph)
+    planned(len(drafts))
     types = graph.value_types
     last_use = _last_uses(graph, drafts)
     strides: dict[int, Strides] = {k: row_major(t.lengths) for k, t in enumerate(types[: graph.first_node_value])}
@@ -244,11 +245,11 @@ class _Buffers:
 
     def free(self, time: int, draft: Draft) -> tuple[tuple[int, ...], int]:
         """The values that die with a step, and the bytes that come free."""
-        frees, released = [], 0
-        for value in dict.fromkeys((*draft.operands, *draft.results)):
-            if value < self._first or self._last_use[value] > time:
-                continue
-            frees.append(value)
+        last, released = self._last_use, 0
+        frees = [value for value in (*draft.operands, *draft.results) if last[value] == time and value >= self._first]
+        if len(frees) > 1:
+            frees = [*dict.fromkeys(frees)]
+        for value in frees:
             owner = self._owner.get(value)
             if owner is None:
                 continue
