@@ -94,13 +94,13 @@ def _sound(seed: int) -> tuple[str, bytes]:
     asked = request
     if method == "ExplainGraph":
         asked = getattr(request, dice.choice([field.name for field in request.DESCRIPTOR.fields]))
-    _ask(asked, graph, dice)
+    asked_of(asked, graph, dice)
     data: bytes = request.SerializeToString()
     return method, data
 
 
-def _ask(message: Any, graph: Graph, dice: random.Random) -> None:
-    """Fills a request in."""
+def asked_of(message: Any, graph: Graph, dice: random.Random) -> None:
+    """Fills a request about a graph in."""
     types = {i.name: given(i.type, dice) for i in graph.inputs}
     real = [name for name, type_ in types.items() if type_.is_float]
     wrt = real if dice.random() < 0.7 else real[:1]
@@ -179,7 +179,7 @@ def _calls(method: str, known: list[str], dice: random.Random) -> list[Any]:
             graph = dice.choice(_graphs())
             if method == "StreamGradient":
                 return _stream(graph, dice)
-            _ask(request, graph, dice)
+            asked_of(request, graph, dice)
             if dice.random() < 0.7:
                 request.call.graph.digest = digest
     return [request]

@@ -39,7 +39,7 @@ from gradserve.questions.derivations import Evaluate, Gradient, Hvp
 from gradserve.questions.explanation import Explain, Explanation
 from gradserve.v1 import graph_pb2
 from gradserve.wire import decode_graph
-from tests.attack import bombs, ramps
+from tests.attack import bombs, shapes
 from tests.attack.bombs import loops, repeated
 from tests.attack.house import House, Rpc
 from tests.laws.support import evaluate
@@ -212,7 +212,7 @@ def looks(monkeypatch: pytest.MonkeyPatch, depth: int) -> Counter[str]:
         counted(cond, "_is_total")
         counted(costs, "_of_nodes")
         counted(machine_code, "lowerable")
-        graph = ramps.of_shape(ramps.SHAPES["nested"], depth)
+        graph = shapes.of_shape(shapes.SHAPES["nested"], depth)
         programs = Programs()
         instance, _ = programs.instance(graph, Hvp(("x0",)), Axis(frozenset({"x0"}), 3))
         programs.schedule(instance.program, FusedExecutor())

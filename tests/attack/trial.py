@@ -33,7 +33,7 @@ from tests.attack.seeds import chain, program, seeds
 
 SECONDS = 1.0
 BYTES = 200 << 20
-LIMITS = Limits(peak_bytes=64 << 20, step_seconds=0.02, flops=2e8, result_bytes=16 << 20, plan_seconds=0.7)
+LIMITS = Limits(peak_bytes=64 << 20, step_seconds=0.02, flops=2e8, result_bytes=16 << 20)
 _RUN_SECONDS = 0.02
 _TRIES = 3
 _QUICK = (Evaluate, Gradient, Jvp, Vjp, Along)

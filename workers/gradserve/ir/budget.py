@@ -162,6 +162,18 @@ def remembered(make: Callable[_P, _T]) -> Callable[_P, _T]:
     return cast(Callable[_P, _T], found)
 
 
+def once_of(things: tuple[object, ...], make: Callable[[], _T]) -> _T:
+    """What is made of these very things, within a budget made once."""
+    budget = current.get()
+    if budget is None:
+        return make()
+    key = tuple(map(id, things))
+    if key not in budget.made:
+        budget.made[key] = make(), things  # kept, so that nothing else gets their identity
+    found: _T = budget.made[key][0]
+    return found
+
+
 def _known_by(thing: Any) -> Hashable:
     if isinstance(thing, Graph):
         return id(thing)

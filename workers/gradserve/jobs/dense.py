@@ -150,10 +150,8 @@ def _chosen(context: Context, question: Differentiate, check: Check) -> tuple[Wa
     Raises:
         LimitExceeded: that one is over a limit.
     """
-    found = [
-        (products, _attempt(context, question.call, products, check))
-        for products in ways(question.call.graph, question.derivation)
-    ]
+    every = ways(question.call.graph, question.derivation)
+    found = [(products, _attempt(context, question.call, products, check, len(every))) for products in every]
     products, chosen = min(found, key=lambda way: np.inf if isinstance(way[1], LimitExceeded) else way[1].seconds)
     if isinstance(chosen, LimitExceeded):
         raise chosen
@@ -215,7 +213,8 @@ def _allowed(
     return tuple(mode for mode, half in ((Mode.FORWARD, given), (Mode.REVERSE, made)) if not half)
 
 
-def _attempt(context: Context, call: Call, products: Way, check: Check) -> SweepSchedule | LimitExceeded:
+def _attempt(context: Context, call: Call, products: Way, check: Check, among: int) -> SweepSchedule | LimitExceeded:
+    """The schedule of one of so many ways, or why there is none."""
     vectors = added_inputs(call.graph, products.derivation)
     sweep = Sweep(
         graph=call.graph,
@@ -226,7 +225,8 @@ def _attempt(context: Context, call: Call, products: Way, check: Check) -> Sweep
         laps=call.batch_size or 1,
     )
     try:
-        return _with_all_points(context, call, sweep.schedule(context, check), check)
+        with context.programs.spending(call.graph, check, among):
+            return _with_all_points(context, call, sweep.schedule(context, check), check)
     except LimitExceeded as error:
         return error
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
 from gradserve.autodiff import derive, names, vmap, written_out
-from gradserve.autodiff.derivation import EveryValue, KinkCounts
+from gradserve.autodiff.derivation import Careful, EveryValue, KinkCounts, WithKinks
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Executor, Instance, Program, Schedule, instance_of
 from gradserve.ir.budget import Budget, current, spending
@@ -108,12 +108,15 @@ class Programs:
         self._instances.put(key, instance, weight(final))
         return instance, False
 
-    def spending(self, graph: Graph, check: Check) -> AbstractContextManager[None]:
+    def spending(self, graph: Graph, check: Check, among: int = 1) -> AbstractContextManager[None]:
         """Work on programs of a graph within the limits, or within those of the work that it is a part of.
 
+        A question that may need so many programs `among` which it chooses, or that are run one after the other, has a
+        part of all values for each. It is not what the others leave: that depends on which of them are known already.
         Threads take turns at it.
         """
-        return self._within(self._limits.planning(graph), check)
+        nodes, graphs, values = self._limits.planning(graph)
+        return self._within((nodes, graphs, values // among), check)
 
     @contextmanager
     def _within(self, most: tuple[int, int, int], check: Check) -> Iterator[None]:
@@ -143,8 +146,10 @@ class Programs:
 def _given(graph: Graph, derivation: Derivation) -> Graph:
     """The canonical form; unless answers name its nodes, with unrolled loops as loops and products in order."""
     # Graphs of one digest may order their nodes, and with them their sums, differently: one stands for all.
-    given = graph.canonical
-    return given if isinstance(derivation, EveryValue | KinkCounts) else in_order(rerolled(given))
+    given, of = graph.canonical, derivation
+    while isinstance(of, Careful | WithKinks):
+        of = of.derivation
+    return given if isinstance(of, EveryValue | KinkCounts) else in_order(rerolled(given))
 
 
 def weight(graph: Graph) -> int:

@@ -198,8 +198,9 @@ class SweepSchedule:
         """
         sweep, programs = self.sweep, self.context.programs
         axis = None if sweep.axis is None else replace(sweep.axis, size=piece.stop - piece.start)
-        instance, _ = programs.instance(sweep.graph, Careful(sweep.derivation.wrt, sweep.derivation), axis, check)
-        schedule = programs.schedule(instance.program, self.runs_on, check)
+        with programs.spending(sweep.graph, check, among=2):  # with the form that has been run
+            instance, _ = programs.instance(sweep.graph, Careful(sweep.derivation.wrt, sweep.derivation), axis, check)
+            schedule = programs.schedule(instance.program, self.runs_on, check)
         self.context.limits.check_chunks([schedule])
         return Piece(instance, schedule, piece.start, piece.stop)
 

@@ -18,6 +18,7 @@ from gradserve.execution.numpy.layout import own_order
 from gradserve.execution.numpy.schedule import NumpySchedule, Step, schedule_of
 from gradserve.execution.numpy.source import LoopSource, Source
 from gradserve.execution.program import Program
+from gradserve.ir.budget import once_of
 from gradserve.ir.errors import Cancelled, GradserveError, NotDifferentiable, NumericalFailure
 from gradserve.ir.guards import enforce
 from gradserve.ir.op import Op
@@ -170,6 +171,13 @@ def _guarded(op: Op, plain: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def _function(
+    schedule: NumpySchedule, loop: Scan | None, kernel_of: Callable[[Step], Callable[..., Any]] | None
+) -> Callable[..., Any]:
+    """What calls a function, compiled once for all who call it: where each calls another twice, it would be doubled."""
+    return once_of((NumpyPrepared, schedule, loop, kernel_of), lambda: NumpyPrepared(schedule, loop, kernel_of).call)
+
+
 def calling(
     op: Calling,
     schedules: Mapping[str, NumpySchedule],
@@ -177,7 +185,7 @@ def calling(
 ) -> Callable[..., Any]:
     """The kernel of an op that calls functions: of what checks, and of its operands."""
     loop = op if isinstance(op, Scan) else None
-    functions = {name: NumpyPrepared(schedule, loop, kernel_of).call for name, schedule in schedules.items()}
+    functions = {name: _function(schedule, loop, kernel_of) for name, schedule in schedules.items()}
 
     def run(check: Callable[[], None], *operands: Array) -> Any:
         results = control.run(op, functions, check, *operands)

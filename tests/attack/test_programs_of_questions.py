@@ -1,0 +1,82 @@
+"""What a question takes beside its first program: further ways, a careful form, functions that are compiled."""
+
+import numpy as np
+import pytest
+
+from gradserve.autodiff.derivation import EveryValue
+from gradserve.client import Client
+from gradserve.execution.numpy import executor
+from gradserve.execution.numpy.executor import NumpyExecutor, NumpyPrepared
+from gradserve.ir import budget
+from gradserve.ir.errors import LimitExceeded
+from gradserve.jobs import programs as making
+from gradserve.jobs.limits import Limits
+from gradserve.jobs.programs import Programs, go_on
+from gradserve.ops import builder
+from gradserve.questions.derivations import Gradient
+from tests.attack import shapes, traced
+
+
+def compiled(depth: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many functions are compiled for functions so deep in each other, each of which calls the next twice."""
+    made: list[object] = []
+
+    class Noted(NumpyPrepared):
+        def __init__(self, *given, **named):
+            made.append(self)
+            super().__init__(*given, **named)
+
+    graph = shapes.of_shape(shapes.SHAPES["nested"], depth)
+    program = Programs().instance(graph, EveryValue(("x0",)))[0].program
+    with monkeypatch.context() as patched:
+        patched.setattr(executor, "NumpyPrepared", Noted)
+        with budget.spending(budget.Budget(10**6, 10**6, 60.0, lambda: None)):
+            schedule = NumpyExecutor().schedule(program)
+            NumpyExecutor().prepare(schedule)
+    return len(made)
+
+
+def test_functions_in_functions_are_compiled_once_not_for_each_way_to_them(monkeypatch):
+    """From 5 to 8 deep there are 8 times as many ways."""
+    few, many = compiled(5, monkeypatch), compiled(8, monkeypatch)
+    assert few < many < 2 * few
+    monkeypatch.setattr(executor, "once_of", lambda _, make: make())
+    assert compiled(8, monkeypatch) > 10 * many  # the planted case
+
+
+def test_values_are_inspected_where_their_derivatives_are_no_numbers():
+    """Such a program is run again in another form, of the graph as it is written as well: loops stay written out."""
+    steps, rows = 64, []
+    with np.errstate(all="ignore"):
+        for k in range(1, steps + 1):
+            rows.append(float(traced.LOSSES["spectra"](0.75, k)))
+    assert np.isnan(rows[-1])
+    with Client() as client:
+        x = client.function(lambda x: traced.LOSSES["spectra"](x, steps), x=0.75)
+        found = [np.asarray(value.value) for value in x.inspect(0.75, tangent=1.0).values]
+    scalars = np.array([value for value in found if not value.ndim and value.dtype == np.float64])
+    for row in rows:
+        assert np.any(np.isclose(scalars, row, rtol=1e-12, equal_nan=True))
+
+
+def test_programs_among_which_a_question_chooses_have_a_part_of_the_values_each():
+    g = builder()
+    x = g.input("x", shapes.REAL)
+    graph = g.build({"y": g.sin(x)})
+
+    def spent(values: int, among: int) -> None:
+        made = Programs(limits=Limits(plan_values=1000))
+        with made.spending(graph, go_on, among):
+            made.derived(graph, Gradient(("x",)))
+            budget.planned((values - 100) // budget.STEP_VALUES)
+
+    spent(1000, 1)
+    spent(500, 2)
+    with pytest.raises(LimitExceeded, match="plan_values"):
+        spent(1000, 2)
+
+
+def test_planted_loops_put_together_would_be_seen(monkeypatch):
+    monkeypatch.setattr(making, "Careful", type("Nothing", (), {}))
+    with pytest.raises(KeyError):
+        test_values_are_inspected_where_their_derivatives_are_no_numbers()
