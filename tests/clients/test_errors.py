@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 import numpy as np
 import pytest
+from google.rpc import error_details_pb2
 
 from gradserve.client import (
     Client,
@@ -28,6 +29,7 @@ from gradserve.ops import OP_SET
 from gradserve.service.places import WHOLE_GRAPH, places_of
 from gradserve.service.status import CODES, code_of, metadata_of, status_of
 from gradserve.text.parsing import parse
+from gradserve.wire.errors import decode_error
 from tests.clients.examples import SYMBOLIC
 from tests.rows import in_one
 
@@ -110,6 +112,19 @@ def test_a_full_service_says_when_to_come_back():
     assert (type(found), found.limit, found.retry_after) == (Overloaded, "max_in_flight", 12.345)
     assert dict(Failed(sent).trailing_metadata())["grpc-retry-pushback-ms"] == "12345"
     assert "grpc-retry-pushback-ms" not in dict(Failed(LimitExceeded("flops", "too large")).trailing_metadata())
+
+
+@pytest.mark.parametrize(("seconds", "taken"), [(-(2**62), 0.0), (2**62, 1e9), (3, 3.0)])
+def test_pauses_of_any_length_are_read(seconds, taken):
+    status = status_of(Overloaded("full", limit="max_in_flight", retry_after=1.0), {}, "Service/Method", "some-call")
+    for detail in status.details:
+        if detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
+            delay = error_details_pb2.RetryInfo()
+            delay.retry_delay.seconds = seconds
+            detail.Pack(delay)
+    found = decode_error(status)
+    assert isinstance(found, Overloaded)
+    assert found.retry_after == taken
 
 
 def test_every_error_of_the_service_has_a_type_here():

@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 
-from gradserve.client import Client, DeadlineExceeded, InvalidReply
+from gradserve.client import Client, DeadlineExceeded, GradserveError, InvalidReply
 from gradserve.v1 import tensor_pb2
 from gradserve.wire.methods import reply_class
 from tests.clients.bits import same_bits
@@ -165,6 +165,27 @@ def test_answers_to_what_was_asked_are_taken(between, wronged, asked):
     f = wronged.function(loss, w=W, b=1.0)
     between.each(method, lambda reply: reply)
     ask(f)
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_an_answer_with_nothing_in_it_is_none(between, wronged, asked):
+    """Of a message every field has a default, and an estimate of 0 in an interval of no width looks like one."""
+    method, ask = ASKED[asked]
+    f = wronged.function(loss, w=W, b=1.0)
+    f.hessian_trace(W, 2.0, max_probes=2)
+    between.each(method, lambda reply: type(reply)())
+    with pytest.raises(GradserveError):
+        ask(f)
+
+
+@pytest.mark.parametrize("asked", ["value", "grad"])
+def test_no_answer_at_all(between, wronged, asked):
+    method, ask = ASKED[asked]
+    f = wronged.function(loss, w=W, b=1.0)
+    ask(f)
+    between.method, between.changes = method, lambda replies: iter(())
+    with pytest.raises(InvalidReply, match="has not answered"):
+        ask(f)
 
 
 BLOBS = {

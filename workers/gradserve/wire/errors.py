@@ -32,6 +32,7 @@ from gradserve.v1 import errors_pb2
 
 DOMAIN = "gradserve"
 _MAX_DIGESTS = 32
+_LONGEST_PAUSE = 1e9
 _SUMMARY, _TOTAL, _LEFT_OUT = "summary", "violations", "violations_left_out"
 _LIMIT, _DIGESTS = "limit", "digests"
 
@@ -98,9 +99,15 @@ def decode_error(status: status_pb2.Status) -> GradserveError | None:
     if not info.reason:
         return None
     listed = [decode_violation(violation) for violation in violations.violations]
-    found = _error(info, status.message, listed, retry.retry_delay.ToTimedelta().total_seconds())
+    found = _error(info, status.message, listed, _seconds(retry.retry_delay))
     found.request_id = request.request_id
     return found
+
+
+def _seconds(delay: Any) -> float:
+    """The seconds of a pause, which may be any: negative, or of more than there are in all of time."""
+    seconds: float = delay.seconds + 1e-9 * delay.nanos
+    return min(max(0.0, seconds), _LONGEST_PAUSE)
 
 
 def _error(info: Any, text: str, violations: list[Violation], retry_after: float) -> GradserveError:

@@ -14,6 +14,7 @@ from gradserve.client.transport.ended import Closed, Unreachable
 from gradserve.client.transport.errors import typed_error
 from gradserve.client.transport.identity import Identity
 from gradserve.client.transport.tracing import trace_headers
+from gradserve.ir.errors import InvalidReply
 
 MAX_MESSAGE_BYTES = 64 << 20
 
@@ -65,13 +66,16 @@ class Connection:
             GradserveError: the typed error that the status stands for.
         """
         try:
-            return deadline.reply(method, request, timeout=deadline.left(), metadata=self._metadata())
+            found = deadline.reply(method, request, timeout=deadline.left(), metadata=self._metadata())
         except grpc.RpcError as error:
             raise self._typed(error) from None
         except grpc.FutureCancelledError:
             raise Unreachable("the call was cancelled") from None
         except ValueError as error:
             raise self._unless_closed(error) from None
+        if found is None:
+            raise InvalidReply(f"what is at {self.address} says that all is well, and has not answered")
+        return found
 
     def stream(self, method: Callable[..., Any], request: Any, deadline: Deadline) -> Generator[Any]:
         """The replies of a method one by one, with errors as in `call`. Leaving early cancels the call."""

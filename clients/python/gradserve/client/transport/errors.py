@@ -54,8 +54,8 @@ def _transport_error(error: grpc.Call, address: str) -> GradserveError:
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return GradserveError(f"what answers at {address} is no gradserve service, or an older one: {details}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "metadata" in details:
-        text = f"what goes with each call, such as its token, is too large for gRPC: {details}; use a shorter token"
-        return LimitExceeded("metadata_bytes", text)
+        text = f"what goes with a call or its answer, such as a token, is too large for gRPC: {details}"
+        return LimitExceeded("metadata_bytes", f"{text}; use a shorter token")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return LimitExceeded("message_bytes", f"a message is too large for gRPC: {details}; send fewer points at once")
     return _BY_CODE.get(code, GradserveError)(f"the call to {address} failed: {details}")

@@ -118,9 +118,11 @@ def _of_block(down: TensorType, across: TensorType) -> Collection[np.dtype[Any]]
 def _faults_of_record(question: Any, answer: Answer) -> Iterator[Violation]:
     """What is wrong with the arrays by input, or by output, that a record has."""
     if isinstance(answer, Inspection):
-        yield from _faults_inside(answer)
+        yield from _faults_inside(question.call, answer)
         return
-    lengths = _lengths(question.call)
+    lengths, confidence = _lengths(question.call), getattr(answer, "confidence", None)
+    if confidence is not None and not 0.0 < confidence < 1.0:
+        yield Violation("confidence", "A2", f"{confidence} is no probability that an interval could have")
     for field in fields(answer):
         found = getattr(answer, field.name)
         if not isinstance(found, Mapping) or not (found or field.default_factory is MISSING):
@@ -151,13 +153,16 @@ def _owners(question: Any, answer: Answer, found: Mapping[str, Any]) -> Mapping[
     return inputs
 
 
-def _faults_inside(answer: Inspection) -> Iterator[Violation]:
+def _faults_inside(call: Call, answer: Inspection) -> Iterator[Violation]:
     before = -1
     for k, value in enumerate(answer.values):
         if value.number <= before or any(not 0 <= operand < value.number for operand in value.operands):
             text = "values come in the order in which they are computed, each after its operands"
             yield Violation(f"values[{k}]", "A2", text)
         before = value.number
+    told = {name for value in answer.values for name in value.outputs}
+    for name in call.graph.output_types.keys() - told:
+        yield Violation("values", "A1", f"the output {json.dumps(name)} was asked for, and is missing")
 
 
 def _inputs(call: Call, names: Collection[str]) -> dict[str, TensorType]:
