@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable
 
 from gradserve.runtime.descriptors import raise_limit
+from gradserve.runtime.garbage import pass_over_what_is_kept
 from gradserve.runtime.memory import keep_freed_memory
 from gradserve.runtime.turns import share_interpreter
 from gradserve.service.running import run
@@ -43,5 +43,5 @@ def started(settings: Settings, taking: Callable[[], None] | None = None) -> Ser
     server = Server(settings, share_interpreter, supervised=taking is not None)
     server.start(taking or (lambda: None))
     server.warm()
-    gc.freeze()  # what has been imported by now stays, and need not be gone through again and again
+    pass_over_what_is_kept()
     return server

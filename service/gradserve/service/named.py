@@ -8,6 +8,7 @@ from gradserve import wire
 from gradserve.ir.graph import Graph
 from gradserve.ir.limits import GraphLimits
 from gradserve.ops import OP_SET
+from gradserve.runtime.garbage import uncollected
 from gradserve.service.owners import OwnedBlobs, OwnedGraphs
 from gradserve.v1 import execution_pb2, graph_pb2
 from gradserve.wire.graph_encode import INLINE_LIMIT
@@ -43,10 +44,12 @@ class Named:
             raise broken("call.graph", "M1", text, "the request has no graph")
         return self._inline_graph(message.inline)
 
+    @uncollected()
     def whole_graph(self, message: graph_pb2.Graph) -> Graph:
         """The graph of a message, with the blobs of its constants."""
         return wire.decode_graph(message, OP_SET, self.blobs.get, self._graph_limits)
 
+    @uncollected()
     def checked_graph(self, message: graph_pb2.Graph) -> Graph:
         """The graph of a message, blobs of its constants left aside."""
         return wire.decode_graph(message, OP_SET, limits=self._graph_limits)

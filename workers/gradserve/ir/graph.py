@@ -180,13 +180,19 @@ class Graph:
         """Whether every length is a number, those of attributes included."""
         return all(t.is_concrete for t in self.value_types) and not any(has_symbols(node.op) for node in self.nodes)
 
-    @once
+    @property
     def canonical(self) -> Graph:
         """The graph's canonical form, which is its own: see `ir.canonical`."""
+        other = self._canonical
+        return self if other is None else other
+
+    @once
+    def _canonical(self) -> Graph | None:
+        """The canonical form; None of one that is its own, as what holds itself is not freed when it is let go."""
         from gradserve.ir.canonical import canonical
 
         found = canonical(self)
-        found.__dict__["canonical"] = found
+        found.__dict__["_canonical"] = None
         return found
 
     @once
@@ -198,7 +204,7 @@ class Graph:
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled: the canonical form is soon found again, and hashes are others in each process."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("canonical", "_hash")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_canonical", "_hash")}
 
     @once
     def _hash(self) -> int:

@@ -18,9 +18,9 @@ class Inbox:
     def __init__(self, control: Control) -> None:
         """Listens to `control` until closed."""
         self._control = control
-        self._arrivals: queue.SimpleQueue[tuple[int, Outcome] | None] = queue.SimpleQueue()
+        self._arrivals = arrivals = queue.SimpleQueue[tuple[int, Outcome] | None]()
         self._kept: dict[int, Outcome] = {}
-        self._forget = control.on_cancel(lambda: self._arrivals.put(None))
+        self._forget = control.on_cancel(lambda: arrivals.put(None))  # which does not hold the inbox that holds it
 
     def put(self, index: int, outcome: Outcome) -> None:
         """Delivers the outcome of a chunk."""

@@ -11,6 +11,7 @@ from gradserve.ir.errors import GradserveError, LimitExceeded, Unavailable
 from gradserve.ir.graph import Graph
 from gradserve.ir.limits import GraphLimits
 from gradserve.ops import OP_SET
+from gradserve.runtime.garbage import uncollected
 from gradserve.service.storage.objects import Objects, sealed, unsealed
 from gradserve.v1 import graph_pb2
 from gradserve.wire.graph_encode import INLINE_LIMIT
@@ -28,6 +29,7 @@ class Shelf:
         """`find` is where large constants are found, which are kept among `blobs`."""
         self._graphs, self._blobs, self._find, self._limits = graphs, blobs, find, limits
 
+    @uncollected()
     def read(self, digest: str) -> Graph | None:
         """The graph; None if it is not there, or not whole any more."""
         data = self._graphs.read(digest)

@@ -66,7 +66,6 @@ class NumpyPrepared:
         self._file = f"<program of {len(self._graph.nodes)} nodes at {id(self):x}>"
         self._source = Source(schedule, kernel_of) if loop is None else LoopSource(schedule, kernel_of, loop)
         self._function = self._source.compile(self._file)
-        self._quiet = np.errstate(all="ignore")(self.call)
         self._inputs = [i.name for i in self._graph.inputs]
         self._outputs = [o.name for o in self._graph.outputs]
 
@@ -93,6 +92,9 @@ class NumpyPrepared:
             raise self._located(error) from None
         except (np.linalg.LinAlgError, IndexError, ValueError, MemoryError) as error:
             raise self._failure(error) from None
+
+    _quiet = np.errstate(all="ignore")(call)
+    """The same without warnings; of the class, as what holds a method of its own is not freed when it is let go."""
 
     def _failure(self, error: Exception) -> NumericalFailure:
         """The failure of a step, with the node it came from."""

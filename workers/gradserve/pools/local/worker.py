@@ -20,6 +20,7 @@ from gradserve.pools.prepared import PreparedSchedules, outputs_of
 from gradserve.pools.replies import Declined, Failed
 from gradserve.pools.sources import arrays_of
 from gradserve.runtime.blas import ONE_BLAS_THREAD
+from gradserve.runtime.garbage import pass_over_what_is_kept
 from gradserve.runtime.memory import keep_freed_memory
 from gradserve.runtime.standing_back import process_stands_back, session_stands_back
 
@@ -34,6 +35,7 @@ class Worker:
         """Limits BLAS to one thread and keeps freed memory. `stopping` tells the chunk that nobody wants any more."""
         ONE_BLAS_THREAD.__enter__()
         keep_freed_memory()
+        pass_over_what_is_kept()
         self._end = end
         self._stopping = stopping
         self._prepared = PreparedSchedules()

@@ -26,6 +26,7 @@ from gradserve.pools.sources import arrays_of
 from gradserve.pools.work import Constant, Shared
 from gradserve.runtime.blas import ONE_BLAS_THREAD
 from gradserve.runtime.caches import Lru
+from gradserve.runtime.garbage import pass_over_what_is_kept
 from gradserve.runtime.memory import keep_freed_memory
 
 CONSTANT_BYTES = 512 << 20
@@ -49,6 +50,7 @@ class WorkerActor:
         """Limits BLAS to one thread and keeps freed memory, both for good: the process is the worker's own."""
         ONE_BLAS_THREAD.__enter__()
         keep_freed_memory()
+        pass_over_what_is_kept()
         self._prepared = PreparedSchedules()
         self._constants: Lru[str, Literal] = Lru(CONSTANT_BYTES)
         self._kept: dict[int, dict[str, Array]] = {}
