@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -47,6 +48,24 @@ def test_a_cluster_stands_back_behind_the_service():
     (head,) = [p for p in psutil.Process().children() if local_head.__name__ in p.cmdline()]
     sharing = Path(f"/proc/{head.pid}/autogroup")
     assert not sharing.exists() or sharing.read_text().endswith("nice 10\n")
+
+
+def comes_to(process, states):
+    end = time.monotonic() + 10
+    while process.status() not in states and time.monotonic() < end:
+        time.sleep(0.005)
+    return process.status() in states
+
+
+@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
+def test_what_a_signal_has_stopped_of_a_cluster_is_made_to_go_on(name):
+    head = local_cluster.started(1, 100 << 20)
+    (part,) = [p for p in psutil.Process().children(recursive=True) if p.name() == name]
+    part.suspend()
+    assert comes_to(part, {psutil.STATUS_STOPPED})
+    assert comes_to(part, {psutil.STATUS_SLEEPING, psutil.STATUS_RUNNING})
+    assert head.is_whole()
+    head.close()
 
 
 def test_a_cluster_that_did_not_start_is_started_again(monkeypatch):

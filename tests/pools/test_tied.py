@@ -51,6 +51,17 @@ def gone(pid, seconds=10):
     return not psutil.pid_exists(pid)
 
 
+def test_what_a_signal_has_stopped_of_it_is_made_to_go_on(begun):
+    _, grandchild = begun(DEAF)
+    stopped = psutil.Process(grandchild)
+    stopped.suspend()
+    for state in (psutil.STATUS_STOPPED, psutil.STATUS_SLEEPING):
+        end = time.monotonic() + 10
+        while stopped.status() != state and time.monotonic() < end:
+            time.sleep(0.005)
+        assert stopped.status() == state
+
+
 def test_it_ends_with_our_end_of_its_input(begun):
     process, grandchild = begun(DEAF, "tied['main'].__globals__['_END_SECONDS'] = 0.2; ")
     process.stdin.close()

@@ -47,7 +47,7 @@ class Axis:
 class Programs:
     """Derived graphs, programs and schedules, the least recently used forgotten first. Safe for threads."""
 
-    def __init__(self, capacity: int = 1 << 30, limits: Limits | None = None) -> None:
+    def __init__(self, capacity: int = 1 << 28, limits: Limits | None = None) -> None:
         """Keeps about `capacity` bytes of graphs, as many of programs and of schedules; constants counted in full.
 
         The `limits` say what may be spent on one program.

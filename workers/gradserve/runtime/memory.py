@@ -45,19 +45,19 @@ def keep_freed_memory() -> bool:
         return False
     wanted = ((_MMAP_THRESHOLD, LARGEST_BLOCK), (_TRIM_THRESHOLD, KEPT_BYTES), (_ARENA_MAX, ARENAS))
     keeps = not any(mallopt(parameter, value) == 0 for parameter, value in wanted)
-    threading.Thread(target=_give_back_now_and_then, args=(library,), name="memory", daemon=True).start()
+    statm = Path("/proc/self/statm").open("rb", buffering=0)  # noqa: SIM115 -- for good: no descriptor may be left later
+    least = _resident(statm)  # before anything else is made
+    threading.Thread(target=_give_back_now_and_then, args=(library, statm, least), name="memory", daemon=True).start()
     return keeps
 
 
-def _give_back_now_and_then(library: ctypes.CDLL) -> None:
-    with Path("/proc/self/statm").open("rb", buffering=0) as statm:  # once: there may be no descriptor left later
-        least = _resident(statm)
-        while True:
-            time.sleep(LOOK_SECONDS)
-            if _resident(statm) > least + MOST_FREE_BYTES:
-                library.malloc_trim(0)
-                least = _resident(statm)
-            least = min(least, _resident(statm))
+def _give_back_now_and_then(library: ctypes.CDLL, statm: FileIO, least: int) -> None:
+    while True:
+        time.sleep(LOOK_SECONDS)
+        if _resident(statm) > least + MOST_FREE_BYTES:
+            library.malloc_trim(0)
+            least = _resident(statm)
+        least = min(least, _resident(statm))
 
 
 def _resident(statm: FileIO) -> int:

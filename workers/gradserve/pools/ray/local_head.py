@@ -15,6 +15,7 @@ import re
 import secrets
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,8 +52,10 @@ _LOST = "gradserve-head lost: "
 _PARTS = ("gcs_server", "raylet")
 """What the cluster cannot do without."""
 _LOOK_SECONDS = 0.05
-_STILL_SECONDS = 5.0
-"""How long a part of the cluster may stand still, stopped by a signal; then the cluster counts as lost."""
+_STILL_SECONDS = 1.0
+"""How long a part of the cluster may stand still, stopped by a signal; then it is made to go on."""
+_LOST_SECONDS = 3.0
+"""The same until the cluster counts as lost."""
 _LOOPBACK = "127.0.0.1"
 _KEEP_TO_LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch, on any system, for the loopback address as the node's own
@@ -230,8 +233,10 @@ def _end_of(parts: Mapping[str, subprocess.Popen[bytes]]) -> str:
                 return f"its {kind} ended with status {process.returncode}"
             if not stands_still(process.pid):
                 still[kind] = now
+            elif now - still[kind] > _LOST_SECONDS:
+                return f"its {kind} stood still for {_LOST_SECONDS:g} s, stopped by a signal"
             elif now - still[kind] > _STILL_SECONDS:
-                return f"its {kind} stood still for {_STILL_SECONDS:g} s, stopped by a signal"
+                process.send_signal(signal.SIGCONT)
     return ""
 
 
