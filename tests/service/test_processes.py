@@ -149,12 +149,16 @@ def test_a_process_that_dies_is_replaced_and_no_call_is_lost(shared):
     assert len(shared.front_ends) == PROCESSES
 
 
-def test_a_process_that_stands_still_is_replaced(service):
-    running = service()
-    victim = running.front_ends[0]
-    victim.suspend()
-    running.await_values(process_restarts_total=1, processes=PROCESSES)
-    assert victim.pid not in [each.pid for each in running.front_ends]
+def test_front_ends_that_a_signal_has_stopped_go_on(shared):
+    before = shared.front_ends
+    for each in before:
+        each.suspend()
+    channels, stubs = connect(shared, 6)
+    for each in stubs:
+        each.derivatives.Gradient(pb.GradientRequest(call=call_of()), timeout=30)
+    assert shared.front_ends == before
+    for channel in channels:
+        channel.close()
 
 
 def test_metrics_are_those_of_all_processes(shared):
@@ -231,10 +235,28 @@ def still():
     begun.kill()
 
 
-def test_a_process_that_stands_still_while_it_starts_is_killed(still, monkeypatch, caplog):
-    monkeypatch.setattr(child, "ASK_SECONDS", 0.05)
+def test_a_process_that_stands_still_is_made_to_go_on(still, monkeypatch, caplog):
+    monkeypatch.setattr(child, "LOOK_SECONDS", 0.05)
+    still.await_started()
+    assert still.serves
+    assert "process 7 stands still, stopped by a signal, and is made to go on" in caplog.text
+
+
+def test_a_process_that_is_stopped_again_and_again_is_killed(still, monkeypatch, caplog):
+    monkeypatch.setattr(child, "LOOK_SECONDS", 0.05)
+    over = threading.Event()
+
+    def stop():
+        process = psutil.Process(still.pid)
+        while not over.wait(0.001) and process.is_running():
+            process.suspend()
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
     with pytest.raises(OSError, match="process 7 ended with status -9 before it served"):
         still.await_started()
+    over.set()
+    stopping.join()
     assert "process 7 stands still, stopped by a signal, and is killed" in caplog.text
 
 

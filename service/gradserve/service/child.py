@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,10 @@ _logger = logging.getLogger(__name__)
 
 ASK_SECONDS = 4.0
 """How often a process is asked what it has counted: what it counts after that and before it is killed is lost."""
+LOOK_SECONDS = 1.0
+"""How often one looks whether a signal has stopped it."""
+_GOES_ON, _KILLED = 2, 4
+"""At which look at which it has stood still, one after the other, it is made to go on, and is killed."""
 SILENT_SECONDS = 60.0
 """How long a process may leave that unanswered; then it counts as stuck and is killed."""
 
@@ -79,12 +84,15 @@ class Child:
 
     def watch(self) -> int:
         """Takes down what it tells until it has ended; returns its exit status."""
+        asked = time.monotonic()
         while True:
             try:
-                if self._connection.poll(ASK_SECONDS):
+                if self._connection.poll(LOOK_SECONDS):
                     self._take(self._connection.recv())
                     continue
-                self._ask()
+                if time.monotonic() - asked >= ASK_SECONDS:
+                    asked = time.monotonic()
+                    self._ask()
             except (EOFError, OSError):
                 break
             if self._stood_still():
@@ -120,14 +128,17 @@ class Child:
         self._process.kill()
 
     def _first(self) -> object:
-        while not self._connection.poll(ASK_SECONDS):
+        while not self._connection.poll(LOOK_SECONDS):
             self._stood_still()
         return self._connection.recv()
 
     def _stood_still(self) -> bool:
-        """Whether it did at this look and at the one before, stopped by a signal; it is killed then."""
+        """Whether it did, stopped by a signal, however often it was made to go on; it is killed then."""
         self._looks_still = self._looks_still + 1 if stands_still(self.pid) else 0
-        if self._looks_still <= 1:
+        if self._looks_still == _GOES_ON:
+            _logger.warning("%s stands still, stopped by a signal, and is made to go on", self._name)
+            self._process.send_signal(signal.SIGCONT)
+        if self._looks_still < _KILLED:
             return False
         _logger.error("%s stands still, stopped by a signal, and is killed", self._name)
         self.kill()
