@@ -48,6 +48,7 @@ before = memory._resident(statm)
 pieces = [bytearray(5000) for _ in range(80000)]
 kept = pieces[::100]
 full = memory._resident(statm)
+time.sleep({seconds})
 del pieces
 end = time.monotonic() + 20
 while memory._resident(statm) > before + memory.MOST_FREE_BYTES and time.monotonic() < end:
@@ -57,8 +58,10 @@ print(before >> 20, full >> 20, memory._resident(statm) >> 20, sum(map(len, kept
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
-def test_what_lies_free_between_what_is_used_is_given_back():
-    found = subprocess.run([sys.executable, "-c", SCATTERED], capture_output=True, text=True, check=True).stdout
+@pytest.mark.parametrize("seconds", [0.0, 1.5], ids=["at-once", "after-it-was-seen-in-use"])
+def test_what_lies_free_between_what_is_used_is_given_back(seconds):
+    program = SCATTERED.format(seconds=seconds)
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     before, full, left, _ = map(int, found.split())
     assert full > before + 350
     assert left < before + 64

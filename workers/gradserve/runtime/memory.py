@@ -6,7 +6,8 @@ a reply of 8 MB, three quarters went into that.
 It also keeps arenas, eight for each processor, and threads move between them. As memory is kept, each arena comes to
 hold as much as its threads have ever wanted at once, so that a process grows for as long as it lives, by memory of
 which nothing is in use. What thousands of connections have taken at once lies free between what is in use, where no
-threshold reaches it: so every few seconds somebody looks whether the process has grown, and hands back what is free.
+threshold reaches it: so every few seconds somebody looks how much of the process is not in use, and hands back what is
+free. Whether the process has grown does not tell it: what is in use today lies free tomorrow in a process as large.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.lim
 ARENAS = 2
 """Most who want memory hold the interpreter's lock, one at a time; those that do not are the threads of gRPC."""
 MOST_FREE_BYTES = 64 << 20
-"""By so much a process may grow before what is free is handed back: by more than calls free and want again."""
+"""So much may come to lie free before it is handed back: more than calls free and want again."""
 LOOK_SECONDS = 10.0
 """How often one looks: handing back and getting again takes some 50 ms for a hundred MiB."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -46,7 +47,7 @@ def keep_freed_memory() -> bool:
     wanted = ((_MMAP_THRESHOLD, LARGEST_BLOCK), (_TRIM_THRESHOLD, KEPT_BYTES), (_ARENA_MAX, ARENAS))
     keeps = not any(mallopt(parameter, value) == 0 for parameter, value in wanted)
     statm = Path("/proc/self/statm").open("rb", buffering=0)  # noqa: SIM115 -- for good: no descriptor may be left later
-    least = _resident(statm)  # before anything else is made
+    least = _unused(library, statm)  # before anything else is made
     threading.Thread(target=_give_back_now_and_then, args=(library, statm, least), name="memory", daemon=True).start()
     return keeps
 
@@ -54,10 +55,36 @@ def keep_freed_memory() -> bool:
 def _give_back_now_and_then(library: ctypes.CDLL, statm: FileIO, least: int) -> None:
     while True:
         time.sleep(LOOK_SECONDS)
-        if _resident(statm) > least + MOST_FREE_BYTES:
+        if _unused(library, statm) > least + MOST_FREE_BYTES:
             library.malloc_trim(0)
-            least = _resident(statm)
-        least = min(least, _resident(statm))
+            least = _unused(library, statm)
+        least = min(least, _unused(library, statm))
+
+
+def _unused(library: ctypes.CDLL, statm: FileIO) -> int:
+    """The bytes of this process that lie in memory and that nobody has of the C library: free, or never the library's.
+
+    Where the library does not tell what is in use (glibc before 2.33), all of them.
+    """
+    try:
+        told = library.mallinfo2
+    except AttributeError:
+        return _resident(statm)
+    told.restype = _Mallinfo
+    found = told()
+    return _resident(statm) - int(found.uordblks) - int(found.hblkhd)
+
+
+class _Mallinfo(ctypes.Structure):
+    """What glibc tells of its memory: `uordblks` bytes of its heaps and `hblkhd` bytes of single blocks are in use."""
+
+    _fields_ = [
+        ("heaps", ctypes.c_size_t * 4),
+        ("hblkhd", ctypes.c_size_t),
+        ("fastbins", ctypes.c_size_t * 2),
+        ("uordblks", ctypes.c_size_t),
+        ("free", ctypes.c_size_t * 2),
+    ]
 
 
 def _resident(statm: FileIO) -> int:
