@@ -145,4 +145,13 @@ def test_promises_are_one_after_the_other_and_each_caller_has_one():
 def test_nobody_is_told_to_come_back_at_once_or_after_ages():
     promises = Promises()
     assert promises.make("a", 0.0, 1e-6, 0.0) == 0.05
-    assert promises.make("b", 0.0, 1e6, 0.0) == 10.0
+    assert 5.0 < promises.make("b", 0.0, 1e6, 0.0) <= 10.0
+
+
+@pytest.mark.parametrize("callers", [1, 1000])
+def test_of_a_thousand_who_are_turned_away_at_once_hardly_two_come_back_together(callers):
+    promises = Promises()
+    told = [promises.make(f"{k % callers}", 0.0, 0.03, 0.0) for k in range(1000)]
+    assert min(told) >= 0.05
+    assert max(told) <= 10.0
+    assert np.bincount(np.int64(np.array(told) / 0.01)).max() <= 10  # 5 s for places of 30 s

@@ -39,13 +39,15 @@ class Promises:
     def make(self, caller: str, free: float, seconds: float, now: float) -> float:
         """In how many seconds a caller may come back with a call that takes so many, if there is room at `free`.
 
-        Each caller has one promise at a time. Its further calls come as much later each as all promises take.
+        Each caller has one promise at a time. Its further calls come as much later each as all promises take. Places
+        that are too far off are told as nearer ones, as far from each other: else all who have them came at once.
         """
         if self.is_due(caller, now):
             until = self._promise(caller, free, seconds, now)
         else:
             until = self._last[caller] = self._last[caller] + max(seconds, self._next - free)
-        return min(max(until - now, _LEAST_TOLD), _MOST_TOLD)
+        told = until - now
+        return max(told, _LEAST_TOLD) if told <= _MOST_TOLD else _MOST_TOLD - told % (_MOST_TOLD / 2)
 
     def _promise(self, caller: str, free: float, seconds: float, now: float) -> float:
         if self._brim.reached(len(self._due)):
