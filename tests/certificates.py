@@ -23,15 +23,15 @@ class Authority:
         self._key = _new_key()
         self._name = self._named("gradserve test authority")
         limits = self._x509.BasicConstraints(ca=True, path_length=None)
-        own = self._builder(self._name, self._key, _in_days(1)).add_extension(limits, critical=True)
+        own = self._builder(self._name, self._key, in_days(1)).add_extension(limits, critical=True)
         self.certificate = folder / "authority.pem"
         self.certificate.write_bytes(self._pem(own))
 
-    def signed(self, name: str, until: datetime.datetime | None = None) -> Tls:
+    def signed(self, name: str, until: datetime.datetime | None = None, since: datetime.datetime | None = None) -> Tls:
         """The files of a new certificate of that name, for 127.0.0.1, and of its key."""
         key = _new_key()
         names = [self._x509.DNSName(name), self._x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        builder = self._builder(self._named(name), key, until or _in_days(1))
+        builder = self._builder(self._named(name), key, until or in_days(1), since)
         signed = self._pem(builder.add_extension(self._x509.SubjectAlternativeName(names), critical=False))
         place = Path(tempfile.mkdtemp(dir=self._folder))
         tls = Tls(place / "certificate.pem", place / "key.pem")
@@ -42,14 +42,14 @@ class Authority:
     def _named(self, name: str) -> Any:
         return self._x509.Name([self._x509.NameAttribute(self._x509.NameOID.COMMON_NAME, name)])
 
-    def _builder(self, subject: Any, key: Any, until: datetime.datetime) -> Any:
+    def _builder(self, subject: Any, key: Any, until: datetime.datetime, since: datetime.datetime | None = None) -> Any:
         return (
             self._x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(self._x509.random_serial_number())
-            .not_valid_before(_in_days(-2))
+            .not_valid_before(since or in_days(-2))
             .not_valid_after(until)
         )
 
@@ -74,7 +74,8 @@ def _key_pem(key: Any) -> bytes:
     return made
 
 
-def _in_days(days: float) -> datetime.datetime:
+def in_days(days: float) -> datetime.datetime:
+    """So many days from now."""
     return datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
 
 

@@ -142,16 +142,19 @@ def test_the_question_before_the_upload_has_types_alone():
     assert "ExplainGraph" not in service.called
 
 
-def trace(probes):
+def trace(probes, stop=estimates.StopReason.NONE):
     return wire.encode_answer(
         estimates.EstimateTrace(call.Call(GRAPH, {})),
-        estimates.TraceEstimate(1.0, 0.0, 0.0, 2.0, probes, estimates.StopReason.NONE, 0, 0.95, report.Report()),
+        estimates.TraceEstimate(1.0, 0.0, 0.0, 2.0, probes, stop, 0, 0.95, report.Report()),
     )
+
+
+LAST = trace(3, estimates.StopReason.MAX_PROBES)
 
 
 def test_a_stream_that_breaks_off_is_gone_on_with():
     broken = [trace(1), trace(2), Unavailable("gone")]
-    service = Service(EstimateTrace=[broken, Unavailable("not yet"), [trace(k) for k in (1, 2, 3)]])
+    service = Service(EstimateTrace=[broken, Unavailable("not yet"), [trace(1), trace(2), LAST]])
     told, _ = service.run(Session().stream(estimates.EstimateTrace(call.Call(GRAPH, {"w": SMALL}))))
     assert [estimate.probes for estimate in told] == [1, 2, 3]
     assert service.paused == list(PAUSES[:2])
@@ -206,7 +209,7 @@ def test_a_closed_client_does_not_try_again(attempt):
 
 def test_a_full_service_is_asked_again_when_it_has_said_so(attempt):
     service = Service(Evaluate=[Overloaded("full", retry_after=7.5), reply_to_evaluation()])
-    service.replies["EstimateTrace"] = [Overloaded("full", retry_after=7.5), [trace(1)]]
+    service.replies["EstimateTrace"] = [Overloaded("full", retry_after=7.5), [LAST]]
     service.left = 1000.0
     service.run(attempt(Session()))
     assert service.paused == [7.5]
@@ -235,7 +238,7 @@ def test_repetitions_are_paid_for_by_answers(attempt):
     for expected in (5, 5):  # nothing is left for the second
         assert isinstance(run(service, attempt(session)), Overloaded)
         assert len(service.paused) == expected
-    service.replies |= {"Evaluate": [reply_to_evaluation()], "EstimateTrace": [[trace(1)]]}
+    service.replies |= {"Evaluate": [reply_to_evaluation()], "EstimateTrace": [[LAST]]}
     service.run(attempt(session))
     service.replies |= {"Evaluate": Overloaded("full"), "EstimateTrace": Overloaded("full")}
     run(service, attempt(session))

@@ -170,13 +170,14 @@ def test_a_trace_has_its_gradient_at_each_point(embedded):
     ("method", "options"),
     [("hessian_spectrum", {"probes": 2, "steps": 3}), ("hessian_eigenpairs", {"count": 2, "tol": 1e-9})],
 )
-def test_every_group_at_every_point_is_as_if_asked_for_alone(client, method, options):
+@pytest.mark.parametrize("groups", [GROUPS, {"b": "b", "w": "w"}, {"w": "b", "b": "w"}])
+def test_every_group_at_every_point_is_as_if_asked_for_alone(client, method, options, groups):
     f = client.function(whole, W, B)
     asked, seen = getattr(f, method), []
-    found = asked(*WAY, batch=True, groups=GROUPS, progress=lambda e: seen.append((e.point, e.group)), **options)
-    assert [*dict.fromkeys(seen)] == [(k, group) for k in range(3) for group in GROUPS]
+    found = asked(*WAY, batch=True, groups=groups, progress=lambda e: seen.append((e.point, e.group)), **options)
+    assert [*dict.fromkeys(seen)] == [(k, group) for k in range(3) for group in groups]
     for k, named in enumerate(found):
-        for group, name in GROUPS.items():
+        for group, name in groups.items():
             alone = answer(asked(WAY[0][k], WAY[1][k], wrt=name, **options))
             told = answer(named[group])
             vectors = told.pop("vectors", {}), alone.pop("vectors", {})
@@ -274,3 +275,12 @@ def test_commands_take_batches_and_groups(tmp_path, monkeypatch, run):
     assert run(*diagonal)[0] == 0
     with np.load("d.npz") as written:
         assert written["values:w"].shape == (4, 3)
+
+
+@pytest.mark.parametrize("groups", [GROUPS, {"b": "w", "w": "b"}])
+def test_parts_of_a_trace_go_by_group_and_its_diagonal_by_input(client, groups):
+    f = client.function(whole, W, B)
+    asked: dict[str, Any] = {"diagonal": True, "max_probes": 64, "estimator": "hutchinson"}
+    found, alone = f.hessian_trace(W, B, groups=groups, **asked), f.hessian_trace(W, B, **asked)
+    assert found.parts == {group: alone.parts[name] for group, name in groups.items()}
+    assert same_bits(found.diagonal, alone.diagonal)

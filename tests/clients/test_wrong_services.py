@@ -10,13 +10,14 @@ import grpc
 import numpy as np
 import pytest
 
-from gradserve.client import Client, DeadlineExceeded, GradserveError, InvalidReply
+from gradserve.client import Client, DeadlineExceeded, GradserveError, InvalidReply, Unavailable
 from gradserve.v1 import tensor_pb2
 from gradserve.wire.methods import reply_class
 from tests.clients.bits import same_bits
 
 W = np.array([1.0, -2.0, 3.0])
 LARGE = np.arange(3.0e6)
+POINTS = np.array([[1.0, -2.0, 3.0], [0.5, 1.0, 2.0], [2.0, 2.0, 1.0]])
 
 
 def loss(w, b):
@@ -232,3 +233,76 @@ def _paced(replies):
     for reply in replies:
         time.sleep(0.01)
         yield reply
+
+
+BETTERED = {
+    "trace": ("EstimateTrace", lambda f: f.hessian_trace(W, 2.0, max_probes=64, estimator="hutchinson")),
+    "trace at points": ("EstimateTrace", lambda f: f.hessian_trace(POINTS, np.ones(3), batch=True, max_probes=64)),
+    "diagonal": ("EstimateDiagonal", lambda f: f.hessian_diagonal(W, 2.0, max_probes=64)),
+    "gradient": ("EstimateGradient", lambda f: f.zero_order_gradient(W, 2.0, max_probes=64)),
+    "spectrum": ("EstimateSpectrum", lambda f: f.hessian_spectrum(W, 2.0, probes=4, gradient=True, damping=30.0)),
+    "spectra": (
+        "EstimateSpectrum",
+        lambda f: f.hessian_spectrum(POINTS, np.ones(3), batch=True, groups={"w": "w", "b": "b"}, probes=2),
+    ),
+    "eigenpairs": ("TopEigenpairs", lambda f: f.hessian_eigenpairs(W, 2.0)),
+    "pairs of groups": ("TopEigenpairs", lambda f: f.hessian_eigenpairs(W, 2.0, groups={"b": "b", "w": "w"}, count=1)),
+    "solve": ("SolveHessian", lambda f: f.hessian_solve(W, 2.0, right={"w": W, "b": 1.0}, damping=30.0)),
+    "verify": ("VerifyGradient", lambda f: f.verify(W, 2.0)),
+    "symmetry": ("VerifySymmetry", lambda f: f.verify_symmetry(W, 2.0)),
+}
+"""Questions whose answer becomes better until it is the last."""
+
+
+class Cut:
+    """Ends streams as if all were well, after so many replies each; the last of the numbers holds for all others."""
+
+    def __init__(self, *most):
+        self.most, self.begun, self.longest = most, 0, 0
+
+    def __call__(self, replies):
+        most = self.most[min(self.begun, len(self.most) - 1)]
+        self.begun += 1
+        found = [*replies]
+        self.longest = max(self.longest, len(found))
+        return iter(found if most is None else found[:most])
+
+
+@pytest.mark.parametrize("asked", BETTERED)
+def test_a_stream_that_ends_before_its_last_answer_is_gone_on_with(between, wronged, asked):
+    method, ask = BETTERED[asked]
+    f = wronged.function(loss, w=W, b=1.0)
+    between.method, between.changes = method, (whole := Cut(None))
+    right = ask(f)
+    cuts = sorted({0, 1, whole.longest - 1} - {whole.longest})
+    for most in cuts:
+        between.changes = cut = Cut(most, None)
+        found = ask(f)
+        assert cut.begun == 2
+        assert _said(found) == _said(right)
+
+
+def _said(found):
+    """What answers say, without what they cost."""
+    if isinstance(found, dict):
+        return {name: _said(each) for name, each in found.items()}
+    if isinstance(found, list):
+        return [_said(each) for each in found]
+    return str(found)
+
+
+@pytest.mark.parametrize("asked", BETTERED)
+def test_a_stream_that_never_comes_to_its_last_answer_is_no_answer(between, wronged, asked):
+    method, ask = BETTERED[asked]
+    f = wronged.function(loss, w=W, b=1.0)
+    f.timeout = 1.0
+    between.method, between.changes = method, Cut(0)
+    with pytest.raises((Unavailable, DeadlineExceeded), match=r"before its last answer|deadline"):
+        ask(f)
+
+
+def test_a_blob_that_ends_before_its_end_is_gone_on_with(between, wronged):
+    f = wronged.function(lambda w: w * 2.0)
+    between.method, between.changes = "ReadBlob", (cut := Cut(0, 3, 1, None))
+    np.testing.assert_array_equal(f(np.arange(5.0e6)), 2.0 * np.arange(5.0e6))
+    assert cut.begun == 4  # what brought nothing is asked for anew, the result with it

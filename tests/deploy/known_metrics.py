@@ -13,6 +13,7 @@ import yaml
 from prometheus_client import Metric
 
 from deploy.grafana.__main__ import rendered
+from gradserve.service.identity.validity import Validity, publish
 from gradserve.service.metrics import Metrics
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -89,6 +90,7 @@ def _service() -> dict[str, set[str]]:
     metrics = Metrics()
     pool: Any = SimpleNamespace(name="cluster", size=0, wanted=0, waiting=0, lost=0)
     metrics.watch_cluster(pool)
+    publish(metrics.registry, Validity)
     return {name: labels for family in metrics.registry.collect() for name, labels in _series(family)}
 
 

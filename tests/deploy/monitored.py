@@ -23,6 +23,7 @@ from urllib.request import urlopen
 import psutil
 import yaml
 
+from tests.certificates import self_signed
 from tests.deploy.known_metrics import REPOSITORY, RULES
 from tests.deploy.scaling import moved_alertmanager, moved_prometheus, scaled_rules
 from tests.deploy.tools import tool
@@ -171,11 +172,13 @@ class Stack:
         self.start("service", sys.executable, "-m", "gradserve.service", *options)
 
     def start_spare(self, memory_limit: int | None = None) -> None:
-        """A front end without Ray, in a container of so many bytes."""
+        """A front end without Ray and with a certificate, in a container of so many bytes."""
         limit = self.folder / "memory.max"
         limit.write_text("max" if memory_limit is None else str(memory_limit))
+        tls = self_signed(self.folder)
         command = (sys.executable, "-c", _LIMITED, limit, "--address", self.at("spare"), "--no-ray")
-        self.start("spare", *command, "--metrics-port", str(self.ports["spare-metrics"]), "--workers", "1")
+        files = ("--tls-certificate", tls.certificate, "--tls-key", tls.key)
+        self.start("spare", *command, *files, "--metrics-port", str(self.ports["spare-metrics"]), "--workers", "1")
 
     def start_monitoring(self) -> None:
         """Prometheus with the committed rules, and Alertmanager, both sixty times as fast."""

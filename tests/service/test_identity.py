@@ -351,7 +351,9 @@ def test_command_makes_tokens(tmp_path):
 
 
 @pytest.mark.parametrize("more", [{"token_file": Path("t")}, {"oidc": Oidc("https://issuer", "us")}])
-@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "host.example:1", "10.1.2.3:1"])
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0:0", "[::]:0", "host.example:1", "10.1.2.3:1", "ipv4:0.0.0.0:1", "dns:h:1"]
+)
 def test_tokens_do_not_travel_unencrypted(address, more):
     with pytest.raises(InvalidRequest, match="tokens would travel unencrypted"):
         Settings(address=address, **more)

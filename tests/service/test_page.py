@@ -76,13 +76,14 @@ def test_a_token_that_is_not_there_is_told_at_once(shown, tmp_path):
 
 
 def test_a_host_that_is_none_is_told(shown):
-    with pytest.raises(OSError, match="the metrics page cannot be on no such host:0"):
-        shown(metrics_host="no such host")
+    with pytest.raises(OSError, match=r"the metrics page cannot be on nohost\.invalid:0"):
+        shown(metrics_host="nohost.invalid")
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
-def test_ipv6(shown):
-    url = shown(metrics_host="::1")
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_ipv6(shown, host):
+    url = shown(metrics_host=host)
     assert read(url.replace("127.0.0.1", "[::1]"))[0] == 200
 
 

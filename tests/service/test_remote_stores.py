@@ -27,6 +27,8 @@ from tests.service.support import SCALED, call_of, refusal
 from tests.service.test_shared_stores import ARGUMENTS, W, gradient, registered
 from tests.service.test_store import digest, write
 
+LARGEST = 1 << 20
+
 
 @pytest.fixture
 def system():
@@ -37,7 +39,7 @@ def system():
 
 
 def objects(system, capacity=1 << 20):
-    return Remote(system, "/bucket/blobs", capacity, is_named)
+    return Remote(system, "/bucket/blobs", capacity, is_named, LARGEST)
 
 
 def blobs_in(system):
@@ -187,7 +189,7 @@ class Listing(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
 def test_what_others_put_and_remove_is_seen_at_once():
     fsspec.register_implementation("listing", Listing, clobber=True)
     Listing.objects.clear()
-    one, other = (Remote(*remote.file_system("listing://bucket/blobs"), 1 << 20, is_named) for _ in range(2))
+    one, other = (Remote(*remote.file_system("listing://bucket/blobs"), 1 << 20, is_named, LARGEST) for _ in range(2))
     names = [digest(bytes([k])) for k in range(2)]
     one.write(names[0], b"\0")  # which counts what is there
     assert other.holds(names[0])
@@ -249,6 +251,60 @@ def test_places_fail_in_their_own_ways(system, monkeypatch, error):
 
 @pytest.mark.parametrize("data", [None, "text", 7])
 def test_what_is_no_bytes_is_no_object(system, monkeypatch, data):
+    monkeypatch.setattr(type(system), "size", lambda *_: 3)
     monkeypatch.setattr(type(system), "cat_file", lambda *_, **__: data)
     with pytest.raises(Unavailable, match="cannot be reached: "):
         objects(system).read("0" * 64)
+
+
+class Endless(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """Tells of as many bytes as it is said to, and has as many as anybody asks for."""
+
+    protocol = "endless"
+    told: int | None = 0
+    fetched: ClassVar[list[int]] = []
+
+    def size(self, path):
+        return self.told
+
+    def cat_file(self, path, start=None, end=None, **_):
+        assert end is not None
+        self.fetched.append(end - (start or 0))
+        return bytes(self.fetched[-1])
+
+    def rm_file(self, path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("told", "fetched"), [(0, []), (1000, [1001]), (None, [LARGEST + 1]), (LARGEST + 1, []), (1 << 62, [])]
+)
+def test_no_more_is_read_than_an_object_has(monkeypatch, told, fetched):
+    monkeypatch.setattr(Endless, "told", told)
+    monkeypatch.setattr(Endless, "fetched", [])
+    assert objects(Endless(), 1 << 40).read(digest(b"x")) is None
+    assert Endless.fetched == fetched
+
+
+@pytest.mark.parametrize("size", [1, LARGEST - 1, LARGEST])
+def test_what_is_as_large_as_an_object_may_be_is_read(system, size):
+    data = bytes(size)
+    objects(system).write(digest(data), data)
+    assert objects(system).read(digest(data)) == data
+
+
+def test_what_is_too_large_for_one_service_is_left_to_others(system, caplog):
+    """Who shares a place may take larger blobs."""
+    data = bytes(LARGEST + 1)
+    Remote(system, "/bucket/blobs", 1 << 22, is_named, 1 << 22).write(digest(data), data)
+    assert objects(system).read(digest(data)) is None
+    assert "1048577 bytes, where none has over 1048576" in caplog.text
+    assert Remote(system, "/bucket/blobs", 1 << 22, is_named, 1 << 22).read(digest(data)) == data
+
+
+def test_a_service_reads_empty_and_whole_blobs_of_a_url(start):
+    (_, one), (_, other) = start(store="memory://sizes"), start(store="memory://sizes")
+    for data in (b"", b"x", bytes(1 << 20)):
+        one.blobs.WriteBlob(iter([blob_service_pb2.WriteBlobRequest(digest=digest(data), size=len(data), data=data)]))
+        replies = other.blobs.ReadBlob(blob_service_pb2.ReadBlobRequest(digest=digest(data)))
+        assert b"".join(reply.data for reply in replies) == data

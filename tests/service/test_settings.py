@@ -514,7 +514,11 @@ def _oidc(**more: Any) -> Oidc:
     [
         (lambda: made(metrics_port=-1), "metrics_port: -1 is out of bounds: a port is"),
         (lambda: made(metrics_port=65536), "metrics_port: 65536 is out of bounds"),
-        (lambda: made(metrics_host=""), "metrics_host is empty; write 127.0.0.1, or 0.0.0.0"),
+        (lambda: made(metrics_host=""), "metrics_host: it is empty; write 127.0.0.1, or 0.0.0.0"),
+        (lambda: made(metrics_host="localhost:9464"), "metrics_host: 'localhost:9464' is no host; write 127.0.0.1"),
+        (lambda: made(metrics_host="no such host"), "metrics_host: 'no such host' is no host; write"),
+        (lambda: made(metrics_host="[::1"), "metrics_host: '[::1' is no host"),
+        (lambda: made(metrics_host="http://h"), "metrics_host: 'http://h' is no host"),
         (lambda: made(grace=float("nan")), "grace: nan is no number of seconds, such as 30s"),
         (lambda: made(store_bytes=float("inf")), "store_bytes: inf is no number of bytes"),
         (lambda: made(lanes=1.5), "lanes: 1.5 is not a whole number"),

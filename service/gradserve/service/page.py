@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from gradserve.ir.errors import InvalidRequest
 from gradserve.service.files import contents
+from gradserve.service.hosts import beside_port
 from gradserve.service.identity.watched import Watched
 from gradserve.service.ports import why_not
 from gradserve.service.settings import Settings
@@ -46,7 +47,7 @@ def start_page(running: ExitStack, settings: Settings, registry: CollectorRegist
         OSError: the port is taken, or there is no such host.
         InvalidRequest: the file of the token cannot be read.
     """
-    host, port = settings.metrics_host, settings.metrics_port
+    host, port = settings.page_host, settings.metrics_port
     if port is None:
         return None
     page = _page(registry)
@@ -69,13 +70,14 @@ def require_room(settings: Settings) -> None:
     Raises:
         OSError: its port is taken.
     """
-    if settings.metrics_port and (why := why_not(settings.metrics_host, settings.metrics_port)):
+    if settings.metrics_port and (why := why_not(settings.page_host, settings.metrics_port)):
         raise _nowhere(settings, why)
 
 
 def _nowhere(settings: Settings, why: str) -> OSError:
     advice = "give another --metrics-host, or another --metrics-port: 0 for any that is free or -1 for none"
-    return OSError(f"the metrics page cannot be on {settings.metrics_host}:{settings.metrics_port}: {why}; {advice}")
+    where = f"{beside_port(settings.page_host)}:{settings.metrics_port}"
+    return OSError(f"the metrics page cannot be on {where}: {why}; {advice}")
 
 
 class _Handler(WSGIRequestHandler):

@@ -254,7 +254,7 @@ class Server:
         try:
             if tls is None:
                 return self._server.add_insecure_port(address)
-            return self._server.add_secure_port(address, server_credentials(tls))
+            return self._server.add_secure_port(address, server_credentials(tls, self.metrics.registry))
         except RuntimeError as error:
             if not self._shares_port:
                 require_port(self.settings)

@@ -31,13 +31,13 @@ from gradserve.ir.quantities import (
 from gradserve.ir.records import dataclass
 from gradserve.jobs.limits import Limits
 from gradserve.service.described import PREFIX, require_described
+from gradserve.service.hosts import host_and_port, host_of
 from gradserve.service.identity.settings import Oidc, Tls
 from gradserve.service.room import Amounts
 
 MAX_PORT = (1 << 16) - 1
 _SPARE_THREADS = 8
 _SCHEMES = re.compile(r"(unix|unix-abstract|ipv4|ipv6|dns):.+")
-_HOST_AND_PORT = re.compile(r"([^/:\[\]\s]+|\[[0-9a-fA-F:.%]+\]):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +177,11 @@ class Settings:
                 f"{address} is no address to listen on; write host:port, with a port from 0 (any that is free) "
                 f"to {MAX_PORT}, such as 127.0.0.1:50051, or 0.0.0.0:50051 for all networks; or unix:/path of a socket"
             )
-        if not self.metrics_host:
-            raise InvalidRequest("metrics_host is empty; write 127.0.0.1, or 0.0.0.0 for all networks")
+        if host_of(self.metrics_host) is None:
+            given = f"{shown(self.metrics_host)} is no host" if self.metrics_host else "it is empty"
+            raise InvalidRequest(
+                f"metrics_host: {given}; write 127.0.0.1, or 0.0.0.0 for all networks; its port is metrics_port"
+            )
         if self.processes > 1 and not self.is_host_and_port:
             raise InvalidRequest(f"{address} is for one process; {self.processes} share a port: write host:port")
         if self.ray_address is not None and self.ray_join is not None:
@@ -220,8 +223,13 @@ class Settings:
     @property
     def host(self) -> str:
         """The host to listen on, without brackets; the local one for a Unix socket."""
-        host, colon, _ = self.address.rpartition(":")
-        return host.strip("[]") if colon and not host.startswith("unix") else "127.0.0.1"
+        found = host_and_port(self.address)
+        return found[0] if found else "127.0.0.1"
+
+    @property
+    def page_host(self) -> str:
+        """The host of the metrics page, without brackets."""
+        return host_of(self.metrics_host) or ""
 
     @property
     def knows_callers(self) -> bool:
@@ -231,21 +239,23 @@ class Settings:
     @property
     def is_local(self) -> bool:
         """Whether nobody on other machines can connect."""
+        if not self.is_host_and_port:
+            return self.address.startswith("unix")
         try:
-            return self.address.startswith("unix") or self.host == "localhost" or ip_address(self.host).is_loopback
+            return self.host == "localhost" or ip_address(self.host).is_loopback
         except ValueError:  # a name
             return False
 
     @property
     def is_host_and_port(self) -> bool:
         """Whether that is what the address says, rather than a socket or a name with a scheme."""
-        return _HOST_AND_PORT.fullmatch(self.address) is not None
+        return host_and_port(self.address) is not None
 
     @property
     def port(self) -> int:
         """The port to listen on: any that is free if it is 0, or for an address without one."""
-        match = _HOST_AND_PORT.fullmatch(self.address)
-        return int(match[2]) if match else 0
+        found = host_and_port(self.address)
+        return found[1] if found else 0
 
     def on_port(self, port: int) -> Settings:
         """The same on another port of the host."""

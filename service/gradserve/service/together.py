@@ -14,7 +14,13 @@ _Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 
 _CUMULATIVE = {"counter", "histogram"}
 _UNLIKE_SUMS: Mapping[str, Callable[[float, float], float]] = MappingProxyType(
-    {"process_start_time_seconds": min, "python_info": max, "gradserve_build": max}
+    {
+        "process_start_time_seconds": min,
+        "python_info": max,
+        "gradserve_build": max,
+        "gradserve_certificate_not_before_timestamp_seconds": max,
+        "gradserve_certificate_not_after_timestamp_seconds": min,
+    }
 )
 """How numbers of two processes go together that do not add up."""
 

@@ -11,7 +11,7 @@ from gradserve.estimation.eigenpairs import Cycle, Told, random_rows
 from gradserve.ir.errors import Violation
 from gradserve.ir.types import Array
 from gradserve.jobs.context import Context
-from gradserve.jobs.points import at, points_of
+from gradserve.jobs.points import at
 from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.sweep import SweepSchedule
@@ -49,7 +49,7 @@ def schedules(context: Context, question: TopEigenpairs, check: Check) -> list[S
         LimitExceeded: memory or operations above a limit.
     """
     named = prepared(context, question, check)
-    points, call = points_of(named.call), at(named.call, 0)
+    points, call = named.call.points, at(named.call, 0)
     if named.groups and named.start:
         refuse([Violation("start", "K8", "vectors to begin with are those of one matrix; leave the groups out")])
     return [_schedule(context, replace(each, call=call), check, points) for each in each_group(named)]

@@ -21,7 +21,7 @@ from gradserve.jobs import slopes, traces
 from gradserve.jobs.calls import checked, inputs_in_question
 from gradserve.jobs.context import Context
 from gradserve.jobs.multiplied import Products, product_of
-from gradserve.jobs.points import at, in_turn, points_of
+from gradserve.jobs.points import at, in_turn
 from gradserve.jobs.probing import Probing, asked_of, sweep_of
 from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
@@ -56,7 +56,7 @@ def schedule(context: Context, question: MatrixEstimate, check: Check) -> SweepS
         LimitExceeded: more probes, memory or operations than allowed.
     """
     question = replace(question, call=checked(context, question.call, check))
-    target, points = _admitted(context, question), points_of(question.call)
+    target, points = _admitted(context, question), question.call.points
     question = replace(question, call=at(question.call, 0))
     if by_products(question, question.call.graph):
         assert isinstance(question, EstimateTrace | EstimateDiagonal)
@@ -91,7 +91,7 @@ def answers(context: Context, question: MatrixEstimate, control: Control) -> Ite
     context = resumable.context(context)
     question = replace(question, call=checked(context, question.call, control.check))
     _admitted(context, question)
-    points = points_of(question.call)
+    points = question.call.points
     if points > 1:
         schedule(context, question, control.check)  # refuses what is too much at all points together
 

@@ -27,11 +27,6 @@ _POSITION = "point"
 """What a token calls the position of the matrix that the work stands in."""
 
 
-def points_of(call: Call) -> int:
-    """The points at each of which there is a matrix; 1 where a batch is reduced."""
-    return (call.batch_size or 1) if call.reduction is Reduction.NONE else 1
-
-
 def at(call: Call, point: int) -> Call:
     """A checked call at one of its points; itself if its batch is reduced."""
     if not call.batch or call.reduction is not Reduction.NONE:

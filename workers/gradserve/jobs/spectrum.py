@@ -15,7 +15,7 @@ from gradserve.ir.types import Array
 from gradserve.jobs import slopes
 from gradserve.jobs.chunks import Lap
 from gradserve.jobs.context import Context
-from gradserve.jobs.points import at, points_of
+from gradserve.jobs.points import at
 from gradserve.jobs.probes import probes_of
 from gradserve.jobs.programs import Check
 from gradserve.jobs.resuming import Resumable
@@ -56,7 +56,7 @@ def schedules(context: Context, question: EstimateSpectrum, check: Check) -> lis
         LimitExceeded: more probes, memory or operations than allowed.
     """
     named = prepared(context, question, check)
-    points, call = points_of(named.call), at(named.call, 0)
+    points, call = named.call.points, at(named.call, 0)
     return [_schedule(context, replace(each, call=call), check, points) for each in each_group(named)]
 
 

@@ -23,7 +23,7 @@ from gradserve.jobs.chunks import LapOf
 from gradserve.jobs.context import Context
 from gradserve.jobs.kinks import counted
 from gradserve.jobs.multiplied import Products, not_finite, product_of
-from gradserve.jobs.points import at, group_violations, in_turn, points_of
+from gradserve.jobs.points import at, group_violations, in_turn
 from gradserve.jobs.programs import Check, go_on
 from gradserve.jobs.resuming import Resumable
 from gradserve.jobs.summed import Sums
@@ -74,7 +74,7 @@ def in_groups(
     resumable, named = Resumable(question), prepared(context, question, control.check)
     context, asked = resumable.context(context), each_group(named)
     names = [each.name for each in named.groups] or [""]
-    count = points_of(named.call) * len(asked)
+    count = named.call.points * len(asked)
     if count > 1:
         schedules(context, question, control.check)  # refuses what is too much at all points together
 

@@ -108,6 +108,11 @@ class Call:
         """The number of points, of a checked call; None without a batch."""
         return types_of(self.arguments)[self.batched[0]].lengths[0] if self.batched else None
 
+    @property
+    def points(self) -> int:
+        """The points that each have an answer of their own, of a checked call; 1 where a batch is reduced."""
+        return (self.batch_size or 1) if self.reduction is Reduction.NONE else 1
+
 
 def types_of(arguments: Mapping[str, Argument]) -> dict[str, TensorType]:
     """The type of every argument."""

@@ -71,6 +71,11 @@ class Eigenpairs(Shown):
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing better follows about the same."""
+        return bool(self.stop_reason)
+
     def _draw(self, axes: Any) -> None:
         axes.errorbar(np.arange(1, len(self.values) + 1), self.values, yerr=self.residuals, fmt="o")
         axes.set_xlabel("eigenpair")

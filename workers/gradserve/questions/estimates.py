@@ -95,6 +95,10 @@ def through_kinks(report: Report) -> str:
     return f"; {report.kinks}: the interval does not hold" if report.on_kinks else f"; {report.kinks}"
 
 
+BY_GROUP = ("parts", "part_half_widths")
+"""What an estimate of a trace has one number of for each group; without groups for each input."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class TraceEstimate(Converging, ByInput):
     """The current estimate of a trace: the mean of samples and its interval.
@@ -141,6 +145,11 @@ class TraceEstimate(Converging, ByInput):
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
     looks: tuple[Look, ...] = field(default=(), metadata={HERE: True})
     """What was said on the way, this included."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing better follows about the same."""
+        return bool(self.stop_reason)
 
     @property
     def way(self) -> str:
@@ -247,6 +256,11 @@ class DiagonalEstimate(EntriesShown):
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
     looks: tuple[Look, ...] = field(default=(), metadata={HERE: True})
     """What was said on the way, this included: the largest entry, and the largest half width."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing better follows about the same."""
+        return bool(self.stop_reason)
 
     def __str__(self) -> str:
         told = f"each entry ± {self.widest:.2g} or less ({self.confidence:.0%} intervals, {self.probes} probes)"

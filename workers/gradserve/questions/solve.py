@@ -68,6 +68,11 @@ class Solution(Shown):
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing better follows about the same."""
+        return bool(self.stop_reason)
+
+    @property
     def converged(self) -> bool:
         """Whether the residual is within the tolerance."""
         return self.stop_reason is SolveStop.TOLERANCE

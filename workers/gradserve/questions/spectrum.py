@@ -92,6 +92,11 @@ class SpectrumEstimate(Shown):
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing better follows about the same."""
+        return self.done
+
     def trace_of(self, function: Callable[[Array], Array]) -> float:
         """The estimate of tr f(A) for any function of real numbers that takes arrays."""
         return float(self.size * np.vdot(self.weights, function(self.nodes)))

@@ -238,6 +238,11 @@ class VerificationProgress:
     token: bytes = field(default=b"", repr=False)
     """What the same question goes on with from here; see `gradserve.questions.resuming`."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing better follows about the same."""
+        return self.report is not None
+
     def __str__(self) -> str:
         return self.stage
 

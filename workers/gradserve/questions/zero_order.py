@@ -77,6 +77,11 @@ class GradientEstimate(EntriesShown):
     """What was said on the way, this included: the largest entry, and the largest half width."""
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing better follows about the same."""
+        return bool(self.stop_reason)
+
+    @property
     def error(self) -> float:
         """The root of the mean squared distance from the mean of all directions."""
         return math.sqrt(self.variance / self.probes) if self.probes else math.inf

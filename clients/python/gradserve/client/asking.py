@@ -19,6 +19,7 @@ from gradserve.questions.call import AtKinks, Batch, Call, Options, Placement, R
 from gradserve.questions.derivations import COTANGENTS, DERIVATIONS, TANGENTS, Derivation, Evaluate, Hvp
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.estimated import ESTIMATES
+from gradserve.questions.estimates import BY_GROUP
 from gradserve.questions.explanation import Explain
 from gradserve.questions.matrices import Group, OfMatrix
 from gradserve.questions.options import Option, options_of
@@ -261,7 +262,7 @@ def in_parameters(bound: Bound, answer: Answer, groups: Sequence[str] = ()) -> A
     named = {field.name: getattr(answer, field.name) for field in fields(answer)}
     mappings = {name: each for name, each in named.items() if isinstance(each, Mapping) and each}
     trees = {
-        name: {group: each[group] for group in groups} if {*each} == {*groups} else bound.parameters(each)
+        name: {group: each[group] for group in groups} if groups and name in BY_GROUP else bound.parameters(each)
         for name, each in mappings.items()
     }
     return replace(answer, **trees) if trees and not isinstance(answer, type) else answer

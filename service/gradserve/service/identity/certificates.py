@@ -6,17 +6,20 @@ import ssl
 import threading
 
 import grpc
+from prometheus_client import CollectorRegistry
 
 from gradserve.ir.errors import InvalidRequest
+from gradserve.ir.records import dataclass
 from gradserve.service.files import contents
 from gradserve.service.identity.settings import Tls
+from gradserve.service.identity.validity import Validity, publish, tell, validity_of
 from gradserve.service.identity.watched import Watched
 
 
-def server_credentials(tls: Tls) -> grpc.ServerCredentials:
+def server_credentials(tls: Tls, registry: CollectorRegistry | None = None) -> grpc.ServerCredentials:
     """Credentials by which each new connection gets the certificate that is in the files then.
 
-    With a `client_ca` clients must show a certificate that it has signed.
+    With a `client_ca` clients must show a certificate that it has signed. The `registry` shows how long it holds.
 
     Raises:
         InvalidRequest: a file cannot be read, or holds something else.
@@ -24,6 +27,8 @@ def server_credentials(tls: Tls) -> grpc.ServerCredentials:
     paths = tuple(path for path in (tls.certificate, tls.key, tls.client_ca) if path is not None)
     files = Watched(paths, lambda: _read(tls))
     given, lock = [files.value], threading.Lock()
+    if registry is not None:
+        publish(registry, lambda: files.value.validity)
 
     def renewed() -> grpc.ServerCertificateConfiguration | None:
         with lock:
@@ -31,18 +36,28 @@ def server_credentials(tls: Tls) -> grpc.ServerCredentials:
             if found is given[0]:
                 return None
             given[0] = found
-            return found
+            return found.configuration
 
     mutual = tls.client_ca is not None
-    return grpc.dynamic_ssl_server_credentials(given[0], renewed, mutual)  # type: ignore[arg-type]  # None: as before
+    return grpc.dynamic_ssl_server_credentials(given[0].configuration, renewed, mutual)  # type: ignore[arg-type]  # None: as before
 
 
-def _read(tls: Tls) -> grpc.ServerCertificateConfiguration:
+@dataclass(frozen=True)
+class _Found:
+    """What is in the files."""
+
+    configuration: grpc.ServerCertificateConfiguration
+    validity: Validity
+
+
+def _read(tls: Tls) -> _Found:
     key, certificate, authority = found = _contents(tls)
     _require_certificates(tls)
     if _contents(tls) != found:  # what was looked at may be none of what is handed on
         raise InvalidRequest("the TLS files change while they are read")
-    return grpc.ssl_server_certificate_configuration([(key, certificate)], authority)
+    validity = validity_of(certificate)
+    tell(tls.certificate, validity)
+    return _Found(grpc.ssl_server_certificate_configuration([(key, certificate)], authority), validity)
 
 
 def _contents(tls: Tls) -> tuple[bytes, bytes, bytes | None]:

@@ -18,7 +18,7 @@ from gradserve.wire.graph_encode import INLINE_LIMIT
 
 _logger = logging.getLogger(__name__)
 
-_CONSTANT_BYTES = 32 << 20
+CONSTANT_BYTES = 32 << 20
 """Bytes of constants within one object; the large ones are objects of their own, which others may share."""
 
 
@@ -48,7 +48,7 @@ class Shelf:
         digest = graph.digest
         if not anew and self._graphs.holds(digest):
             return
-        limit = min(INLINE_LIMIT, _CONSTANT_BYTES // max(1, len(graph.constants)))
+        limit = min(INLINE_LIMIT, CONSTANT_BYTES // max(1, len(graph.constants)))
         try:
             for name, array in wire.large_constants(graph, limit).items():
                 self._blobs.write(name, array.tobytes(), lasting=False, anew=anew)

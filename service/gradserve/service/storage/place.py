@@ -18,6 +18,7 @@ from gradserve.ir.records import dataclass
 from gradserve.runtime.folders import WRITING, require_own
 from gradserve.service.settings import Settings
 from gradserve.service.storage.folder import NO_ROOM, Folder
+from gradserve.service.storage.graphs import CONSTANT_BYTES
 from gradserve.service.storage.objects import Check, Objects, is_empty, is_named, is_sealed
 from gradserve.service.storage.remote import Remote, file_system
 from gradserve.service.storage.space import Space
@@ -166,9 +167,10 @@ def _is_local(system: AbstractFileSystem) -> bool:
 def _remote(settings: Settings, system: AbstractFileSystem, path: str) -> Place:
     of_graphs = settings.store_bytes // _GRAPHS_PART
 
-    def part(name: str, most: int, check: Check) -> Remote:
-        return Remote(system, f"{path}/{_part(settings, name)}", most, check)
+    def part(name: str, most: int, check: Check, largest: int) -> Remote:
+        return Remote(system, f"{path}/{_part(settings, name)}", most, check, largest)
 
-    blobs = part("blobs", settings.store_bytes - of_graphs, is_named)
-    claims = part(_CLAIMS, of_graphs, is_empty) if settings.knows_callers else None
-    return Place(blobs, part("graphs", of_graphs, is_sealed), claims, shared=True)
+    blobs = part("blobs", settings.store_bytes - of_graphs, is_named, settings.max_blob_bytes)
+    graphs = part("graphs", of_graphs, is_sealed, settings.max_message_bytes + CONSTANT_BYTES)
+    claims = part(_CLAIMS, of_graphs, is_empty, 0) if settings.knows_callers else None
+    return Place(blobs, graphs, claims, shared=True)

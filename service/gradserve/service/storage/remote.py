@@ -58,9 +58,12 @@ def _remember_no_lists(system: Any) -> None:
 class Remote:
     """Objects as `ab/abcd...` below a path; see `Objects`. There are no drafts: uploads resume at one process alone."""
 
-    def __init__(self, system: AbstractFileSystem, path: str, capacity: int, check: Check) -> None:
-        """Others that use the same path share the `capacity`, each with what it counted last."""
-        self._system, self._path, self._check = system, path.rstrip("/"), check
+    def __init__(self, system: AbstractFileSystem, path: str, capacity: int, check: Check, largest: int) -> None:
+        """Others that use the same path share the `capacity`, each with what it counted last.
+
+        No object has more than `largest` bytes, whatever lies in its place.
+        """
+        self._system, self._path, self._check, self._largest = system, path.rstrip("/"), check, largest
         self.capacity, self.limit = capacity, "store_bytes"
         self._reach = Reach()
         self._lock = threading.Lock()
@@ -79,7 +82,14 @@ class Remote:
     def _fetch(self, digest: str) -> bytes | None:
         path = self._place(digest)
         try:
-            data: bytes = self._system.cat_file(path)
+            size = self._size(path)
+            if size > self._largest:
+                _logger.error(
+                    "object %s has %d bytes, where none has over %d: it is left alone", path, size, self._largest
+                )
+                return None
+            # One byte more tells what has grown since; an empty range is an error to some.
+            data: bytes = self._system.cat_file(path, 0, size + 1) if size else b""
         except FileNotFoundError:
             return None
         if self._check(digest, data):
@@ -129,6 +139,13 @@ class Remote:
             self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
         self._system.pipe_file(path, data)
         self._put.put(digest, time.time())
+
+    def _size(self, path: str) -> int:
+        """The bytes of an object; the most that one may have, where the file system does not tell."""
+        told: int | None = None
+        with suppress(FileNotFoundError):  # some say so of all that they cannot reach
+            told = self._system.size(path)
+        return self._largest if told is None else told
 
     def _put_at(self, digest: str) -> float:
         known = self._put.get(digest)

@@ -64,8 +64,12 @@ class Blobs:
             have = len(data)
             try:
                 stream = yield Begin("ReadBlob", pb.ReadBlobRequest(digest=digest, offset=have))
+                size = have + 1
                 while (reply := (yield Next(stream))) is not None:
                     data += _next(reply, len(data))
+                    size = reply.size
+                if len(data) < size:
+                    raise Unavailable(f"the service ended blob {digest} after {len(data)} bytes")
                 return _whole(digest, bytes(data))
             except Unavailable:
                 if len(data) == have:

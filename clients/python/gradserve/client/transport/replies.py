@@ -20,6 +20,7 @@ from gradserve.ir.types import Array, Shape, TensorType
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import Call, Reduction, types_of
 from gradserve.questions.derivatives import Derivatives, Differentiate
+from gradserve.questions.estimates import BY_GROUP
 from gradserve.questions.explanation import Explain
 from gradserve.questions.inspection import Inspection
 from gradserve.questions.taylor import ExpandAlong
@@ -28,8 +29,6 @@ _OF_OUTPUTS = ("value", "tangent")
 """Roles of what belongs to outputs; all others belong to inputs."""
 _MAY_LACK = ("value", "gradient")
 """Roles that a product alone leaves out."""
-_NUMBERS = ("parts", "part_half_widths")
-"""Fields of answers that have one number for each input or group."""
 
 
 def answer_in(question: Question, reply: Any, source: wire.Source) -> Answer:
@@ -127,7 +126,7 @@ def _faults_of_record(question: Any, answer: Answer) -> Iterator[Violation]:
         found = getattr(answer, field.name)
         if not isinstance(found, Mapping) or not (found or field.default_factory is MISSING):
             continue
-        for name, type_ in _owners(question, answer, found).items():
+        for name, type_ in _owners(question, answer, field.name).items():
             arrays = found.get(name)
             if isinstance(question, ExpandAlong):
                 powers: Sequence[Array | None] = [*(arrays or ()), *[None] * (question.order + 1)]
@@ -135,20 +134,20 @@ def _faults_of_record(question: Any, answer: Answer) -> Iterator[Violation]:
                     expected = _Expected({type_.element_type.dtype}, type_.shape, lengths)
                     yield from expected.fault(f"{_at(field.name, name)}[{power}]", powers[power])
                 continue
-            shape = () if field.name in _NUMBERS else type_.shape
+            shape = () if field.name in BY_GROUP else type_.shape
             ahead = () if arrays is None else arrays.shape[: max(0, arrays.ndim - len(shape))]
             dtypes = {np.dtype(float), type_.element_type.dtype}
             yield from _Expected(dtypes, (*ahead, *shape), lengths).fault(_at(field.name, name), arrays)
 
 
-def _owners(question: Any, answer: Answer, found: Mapping[str, Any]) -> Mapping[str, TensorType]:
+def _owners(question: Any, answer: Answer, field: str) -> Mapping[str, TensorType]:
     """What a record has arrays for: outputs, groups, or the inputs in question."""
     call: Call = question.call
     if isinstance(question, ExpandAlong):
         return _real(call.graph.output_types)
     groups = {each.name: each.inputs for each in getattr(question, "groups", ())}
     inputs = _inputs(call, groups.get(getattr(answer, "group", ""), question.wrt))
-    if groups and {*found} & {*groups}:
+    if groups and field in BY_GROUP:
         return dict.fromkeys(groups, next(iter(inputs.values())))
     return inputs
 

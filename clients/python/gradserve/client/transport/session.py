@@ -25,6 +25,7 @@ from gradserve.ir.errors import (
 from gradserve.ir.graph import Graph
 from gradserve.questions.asked import Answer, Question, arrays_of, graph_of
 from gradserve.questions.derivatives import Differentiate
+from gradserve.questions.ending import is_last
 from gradserve.questions.estimates import Estimate
 from gradserve.questions.explanation import Explain
 from gradserve.questions.matrices import OfMatrix
@@ -102,6 +103,8 @@ class Session:
                     yield Tell(answer)
                     progress.saw(position, answer)
                 reply = yield Next(replies)
+            if not progress.ended:  # whoever ended it says that all is well, as some do who stand between
+                raise Unavailable("the service ended a stream before its last answer")
 
         def again() -> Steps[None]:
             try:
@@ -228,10 +231,12 @@ class _Progress:
         self.asked = question
         self.seen = self.first = 0
         """Answers that were seen, and those of them that come before what `asked` begins with."""
+        self.ended = False
+        """Whether the last one was seen."""
 
     def saw(self, position: int, answer: Answer) -> None:
         """Takes down an answer, from which the stream can go on if it has a token: that repeats the answer."""
-        self.seen = position
+        self.seen, self.ended = position, is_last(cast("Any", self._question), answer)
         token = getattr(answer, "token", b"")
         if token:
             self.asked, self.first = replace(cast("Any", self._question), resume=token), position - 1
