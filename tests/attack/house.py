@@ -73,8 +73,9 @@ class Rpc:
 class House:
     """What a service holds, without one: graphs, blobs, uploads, and the handlers of the methods that ask nothing."""
 
-    def __init__(self) -> None:
-        """Empty."""
+    def __init__(self, most_answers: int = _MOST_ANSWERS) -> None:
+        """Empty; of a stream so many answers are looked at."""
+        self._most_answers = most_answers
         self._owned = Owned(GraphStore(1 << 24, 100), BlobStore(1 << 24, 1 << 24), 1000)
         self.content = Content(self._owned, DEFAULT_LIMITS, 1 << 20)
         graphs, blobs = Graphs(self.content), BlobHandlers(self._owned)
@@ -121,7 +122,7 @@ class House:
         with stage(outcome, f"answer {method}"):
             for count, answer in enumerate(answers(context(), question, rpc.control)):
                 replies.append(self.content.reply(question, answer, rpc))
-                if count + 1 == _MOST_ANSWERS:
+                if count + 1 == self._most_answers:
                     break
         return replies
 

@@ -13,12 +13,14 @@ import importlib
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from unittest import mock
 
 from gradserve.autodiff.derivation import Along, Curvature, TaylorSeries, WithKinks
 from gradserve.ir.errors import GradserveError, LimitExceeded
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Sample
 from gradserve.ir.types import type_of
+from gradserve.jobs import thorough
 from gradserve.jobs.context import Context
 from gradserve.jobs.programs import Axis, Programs
 from gradserve.jobs.sweep import Sweep
@@ -28,11 +30,12 @@ from gradserve.questions.call import Options
 from gradserve.questions.derivations import Derivation, Gradient, Hvp
 from gradserve.runtime.caches import Lru
 from gradserve.wire import decode_graph, encode_graph
-from tests.attack.asking import RUNNING, alone, answered, requests
+from tests.attack.asking import Running, alone, answered, requests
 from tests.attack.bombs import MOST_BYTES, SECONDS
 from tests.attack.seeds import loss
 from tests.attack.shapes import SHAPES, of_shape
 from tests.attack.traced import LOSSES, traced
+from tests.attack.trial import end_threads
 from tests.ir.strategies import fitted
 
 SENT = 8192
@@ -122,8 +125,8 @@ def planned(graph: Graph, derivation: Derivation, axis: Axis | None) -> str:
 def works(graph: Graph, asks: bool) -> Iterator[tuple[str, Callable[[], str]]]:
     """What is done with a graph by name: every derivation planned, or if asked every request answered."""
     if asks:
-        for name, method, data in requests(graph):
-            yield name, functools.partial(answered, method, data)
+        for name, method, messages in requests(graph):
+            yield name, functools.partial(answered, method, messages)
         return
     for derivation, axis in derivations(graph):
         yield (
@@ -135,10 +138,13 @@ def works(graph: Graph, asks: bool) -> Iterator[tuple[str, Callable[[], str]]]:
 def warm() -> None:
     """Imports what all of them use, so that it is no work of the first."""
     importlib.import_module("tests.attack.warm")
+    Running.measured()
+    # Others compile for seconds, and XLA in no process that is forked.
+    mock.patch.object(thorough, "installed", return_value=("numpy",)).start()
     simple = of_shape(SHAPES["branched"], 1)
-    for what, work in (*works(simple, False), *works(simple, True)):
-        if what not in RUNNING:  # which start threads, that no process forked from this one would have
-            work()
+    for _, work in (*works(simple, False), *works(simple, True)):
+        work()
+    end_threads()  # which no process forked from this one would have
 
 
 def main() -> int:

@@ -167,6 +167,12 @@ def _pool() -> LocalPool:
     return LocalPool(1)
 
 
+def end_threads() -> None:
+    """Closes the pool of all contexts so far; what comes has another."""
+    _pool().close()
+    _pool.cache_clear()
+
+
 def context() -> Context:
     """One that remembers nothing of other graphs."""
     return Context(_pool(), limits=LIMITS, programs=Programs(1 << 24, LIMITS), schedules=Lru(1))

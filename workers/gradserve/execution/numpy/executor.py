@@ -110,8 +110,8 @@ class NumpyPrepared:
         return error if step is None else located(error, self._graph, step.node)
 
     def _step_of(self, error: Exception) -> Step | None:
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == self._file]
-        return self._source.step_of_line.get(lines[-1] or 0) if lines else None
+        lines = [(f.name, f.lineno or 0) for f in traceback.extract_tb(error.__traceback__) if f.filename == self._file]
+        return self._source.step_at.get(lines[-1]) if lines else None
 
 
 def checker(stopped: Callable[[], bool] | None) -> Callable[[], None]:

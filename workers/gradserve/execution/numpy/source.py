@@ -1,5 +1,8 @@
 """The Python that a schedule is run as: straight lines, or the steps of a loop.
 
+Many steps are several functions, each compiled by itself: Python's compiler takes 3 KB for a step, and keeps all other
+threads waiting. What one of them makes and another reads is held in a list.
+
 The source holds only numbered names; what they stand for (NumPy functions, constants) is passed in as data, so nothing
 that a client has written ever becomes code.
 """
@@ -7,7 +10,7 @@ that a client has written ever becomes code.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -16,7 +19,7 @@ import numpy as np
 from gradserve.execution.numpy.kernels.table import entry
 from gradserve.execution.numpy.schedule import NumpySchedule, Step
 from gradserve.execution.program import CONSTANT
-from gradserve.ir.graph import Literal
+from gradserve.ir.graph import Graph, Literal
 from gradserve.ops.control.scan import Scan
 
 CHECK_SECONDS = 5e-3
@@ -24,6 +27,10 @@ CHECK_SECONDS = 5e-3
 _ROWS_BETWEEN_CHECKS = 64
 _SHORT = 1 << 14
 """Characters from which on a source is compiled anew each time: what is kept stays small."""
+PART_STEPS = 1000
+"""Steps of which one function is made."""
+_HELD = "h"
+"""The list of what several functions of a source read."""
 Kernel = Callable[[Step], Callable[..., Any]]
 """What makes the function by which a step is computed from its operands."""
 
@@ -33,7 +40,8 @@ class Source:
 
     def __init__(self, schedule: NumpySchedule, kernel: Kernel) -> None:
         """Writes nothing yet; a subclass says what surrounds the steps."""
-        self.step_of_line: dict[int, Step] = {}
+        self.step_at: dict[tuple[str, int], Step] = {}
+        """The step that a line of a function computes, by the name of that and the number of the line in it."""
         self._schedule = schedule
         self._graph = schedule.program.graph
         self._kernel = kernel
@@ -41,8 +49,16 @@ class Source:
         self._kernels: dict[tuple[object, ...], str] = {}
         self._variables: dict[int, str] = {}
         """The variable of each value that a step has made and that is alive."""
-        self._free: list[str] = []
-        """Variables whose values died, to be taken again."""
+        self._free: dict[bool, list[str]] = {False: [], True: []}
+        """Variables whose values died, to be taken again: those of one function, and those that are held for all."""
+        self._shared: frozenset[int] = frozenset()
+        """Values that other functions read than the one that makes them."""
+        self._held = 0
+        """How many variables are held for all functions."""
+        self._parts: dict[str, list[str]] = {}
+        """The lines of the functions of parts of the steps, by name."""
+        self._function = "run"
+        """The name of the one that is being written."""
         self._scalars: set[str] = set()
         """Variables that hold a number of their own: to free each by a statement would take longer than it is worth."""
         self._lines: list[str] = []
@@ -55,11 +71,15 @@ class Source:
     @property
     def text(self) -> str:
         """The source."""
-        return "\n".join(self._lines)
+        return "\n".join(line for lines in (*self._parts.values(), self._lines) for line in lines)
 
     def compile(self, file: str) -> Callable[..., tuple[Any, ...]]:
         """The function; tracebacks name the `file`."""
-        text = self.text
+        self._names |= {name: self._compiled(lines, file) for name, lines in self._parts.items()}
+        return self._compiled(self._lines, file)
+
+    def _compiled(self, lines: Sequence[str], file: str) -> Callable[..., tuple[Any, ...]]:
+        text = "\n".join(lines)
         code = _code(text) if len(text) < _SHORT else _code.__wrapped__(text)
         return FunctionType(code.replace(co_filename=file), self._names)
 
@@ -84,8 +104,30 @@ class Source:
         self._line(f"v{k} = row_major(v{k})" if self._graph.inputs[k].type.shape else f"v{k} = v{k}[()]")
 
     def _write_steps(self) -> None:
+        steps = self._schedule.steps
+        parts = [steps[k : k + PART_STEPS] for k in range(0, len(steps), PART_STEPS)]
+        if len(parts) < 2:
+            self._write_all(steps)
+            return
+        self._shared = _shared(parts, self._graph)
+        lines, indent, name = self._lines, self._indent, self._function
+        first = len(lines)
+        for k in sorted(self._shared):
+            if k < len(self._graph.inputs):
+                self._variables[k] = self._hold()
+                self._line(f"{self._variables[k]} = v{k}")
+        for k, part in enumerate(parts):
+            self._function, self._indent = f"part{k}", " "
+            self._lines = self._parts[self._function] = [f"def {self._function}(check, {_HELD}):"]
+            self._write_all(part)
+        self._lines, self._indent, self._function = lines, indent, name
+        lines.insert(first, f"{indent}{_HELD} = [None] * {self._held}")
+        for part_name in self._parts:
+            self._line(f"{part_name}(check, {_HELD})")
+
+    def _write_all(self, steps: Sequence[Step]) -> None:
         unchecked = 0.0
-        for step in self._schedule.steps:
+        for step in steps:
             unchecked += step.seconds
             if unchecked > CHECK_SECONDS:
                 self._line("check()")
@@ -97,10 +139,10 @@ class Source:
         expression = self._expression(step)
         dying = [self._variables.pop(k) for k in step.frees if k not in step.results]
         dying.sort(key=self._scalars.__contains__, reverse=True)
-        chosen = [(dying or self._free or [f"v{k}"]).pop() for k in step.results]
+        chosen = [self._taken(k, dying) for k in step.results]
         self._variables.update(zip(step.results, chosen, strict=True))
         self._line(f"{', '.join(chosen)} = {expression}")
-        self.step_of_line[len(self._lines)] = step
+        self.step_at[self._function, len(self._lines)] = step
         self._scalars.difference_update(chosen)
         if step.allocates and not step.result_types[0].shape:
             self._scalars.update(chosen[:1])
@@ -108,7 +150,21 @@ class Source:
         arrays = [name for name in dying if name not in self._scalars]
         if arrays:
             self._line(f"{' = '.join(arrays)} = None")
-        self._free += dying
+        for name in dying:
+            self._free[_is_held(name)].append(name)
+
+    def _taken(self, value: int, dying: list[str]) -> str:
+        """The variable of a value that is made: one of the last of those that die, or that are free, or a new one."""
+        held = value in self._shared
+        names = dying if dying and _is_held(dying[-1]) is held else self._free[held]
+        if names:
+            return names.pop()
+        return self._hold() if held else f"v{value}"
+
+    def _hold(self) -> str:
+        """A new variable that is held for all functions."""
+        self._held += 1
+        return f"{_HELD}[{self._held - 1}]"
 
     def _variable(self, value: int) -> str:
         return self._variables.get(value) or f"v{value}"
@@ -133,6 +189,24 @@ class Source:
             name = self._kernels[kind] = f"f{step.results[0]}"
             self._names[name] = self._kernel(step)
         return name
+
+
+def _is_held(name: str) -> bool:
+    return name.startswith(_HELD)
+
+
+def _shared(parts: Sequence[Sequence[Step]], graph: Graph) -> frozenset[int]:
+    """The inputs that steps read, and what is read beyond the part that makes it."""
+    made = {value: number for number, part in enumerate(parts) for step in part for value in step.results}
+    read = {
+        value
+        for number, part in enumerate(parts)
+        for step in part
+        for value in step.operands
+        if made.get(value, -1) != number
+    }
+    constants = range(len(graph.inputs), graph.first_node_value)
+    return frozenset(read.difference(constants).union(o.value for o in graph.outputs if o.value in made))
 
 
 @functools.lru_cache(maxsize=512)
