@@ -14,7 +14,15 @@ from gradserve.client.transport.deadline import Deadline, paused
 from gradserve.client.transport.ended import Closed, Unreachable
 from gradserve.client.transport.session import ENDLESS_SECONDS, FIRST_SECONDS, PAUSES, Session
 from gradserve.client.transport.steps import Alone, Begin, Next, Pause, Send, Steps, Tell
-from gradserve.ir.errors import GradserveError, GraphNotRegistered, LimitExceeded, Overloaded, Unavailable
+from gradserve.ir.errors import (
+    GradserveError,
+    GraphNotRegistered,
+    InvalidRequest,
+    LimitExceeded,
+    Overloaded,
+    Unavailable,
+    Violation,
+)
 from gradserve.ops import OP_SET
 from gradserve.questions import call, derivations, derivatives, estimates, explanation, report
 from gradserve.text.parsing import parse
@@ -140,6 +148,27 @@ def test_the_question_before_the_upload_has_types_alone():
     service.called.clear()
     service.run(Session().ask(evaluation(SMALL)))
     assert "ExplainGraph" not in service.called
+
+
+def test_a_blob_of_which_the_beginning_is_gone_is_written_anew():
+    """What the service had of it when it was asked has had to make room since."""
+    begun: list[int] = []
+
+    def write(requests):
+        begun.append(next(requests).offset)
+        if begun[-1]:
+            raise InvalidRequest("the blob does not fit", [Violation("offset", "B4", "leaves a gap")])
+        return blob_service_pb2.WriteBlobResponse()
+
+    def missing(request):
+        blobs = [blob_service_pb2.MissingBlob(digest=digest, offset=4096) for digest in request.digests]
+        return blob_service_pb2.FindMissingBlobsResponse(missing=blobs)
+
+    service = Service(
+        ExplainGraph=explained(), FindMissingBlobs=missing, WriteBlob=write, Evaluate=reply_to_evaluation(LARGE)
+    )
+    service.run(Session().ask(evaluation(LARGE)))
+    assert begun == [4096, 0]
 
 
 def trace(probes, stop=estimates.StopReason.NONE):

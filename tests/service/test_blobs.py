@@ -2,12 +2,14 @@
 
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
 import pytest
 
 from gradserve import wire
+from gradserve.client import Client
 from gradserve.v1 import blob_service_pb2 as pb
 from gradserve.v1 import derivative_service_pb2
 from tests.service.support import call_of, refusal
@@ -176,3 +178,46 @@ def test_blob_that_does_not_fit_its_tensor(stubs):
     refused = refusal(lambda: stubs.derivatives.Gradient(request))
     assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
     assert "16 bytes are not the 24 of f64[3]" in refused.violations['call.arguments["w"].blob']
+
+
+@pytest.mark.parametrize("store", ["none", "here"])
+def test_a_write_that_others_have_pushed_out_can_be_tried_again(start, store, tmp_path):
+    """What its own call has sent is lost by no fault of the client's; what it leaves out itself is its fault."""
+    _, stubs = start(blob_store_bytes=3 * MIB, store=store if store == "none" else str(tmp_path / store))
+    data = blob(7)
+
+    def pushed_out():
+        parts = chunks(data)
+        yield next(parts)
+        until = time.monotonic() + 10
+        while missing(stubs, digest(data)) != {digest(data): MIB}:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        for other in (chunks(blob(seed, size)) for seed, size in ((8, 3 * MIB), (9, 3 * MIB))):
+            stubs.blobs.WriteBlob(other)
+        yield from parts
+
+    refused = refusal(lambda: stubs.blobs.WriteBlob(pushed_out()))
+    assert refused.code is grpc.StatusCode.UNAVAILABLE
+    assert "had to make room for others; ask FindMissingBlobs" in refused.message
+    assert stubs.blobs.WriteBlob(chunks(data)).size == len(data)
+    assert read(stubs, digest(data)) == data
+    with_a_gap = iter([next(chunks(blob(10))), pb.WriteBlobRequest(offset=MIB + 1, data=b"x")])
+    refused = refusal(lambda: stubs.blobs.WriteBlob(with_a_gap))
+    assert (refused.code, list(refused.violations)) == (grpc.StatusCode.INVALID_ARGUMENT, ["offset"])
+
+
+def test_callers_whose_arrays_do_not_fit_at_once_all_come_through(start):
+    """Each has 20 MiB to send, and there is room for 24: they push each other out."""
+    server, _ = start(blob_store_bytes=24 * MIB, store="none")
+    vectors = [np.random.default_rng(k).standard_normal(20 * MIB // 8) for k in range(3)]
+
+    def ask(vector):
+        with Client(f"127.0.0.1:{server.port}", share_memory=False, timeout=60) as client:
+            f = client.function(lambda w: np.sum(w * w))
+            return [float(f(k * vector)) for k in (1.0, 2.0)]
+
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(ask, vectors))
+    expected = [[float(np.sum((k * v) * (k * v))) for k in (1.0, 2.0)] for v in vectors]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)

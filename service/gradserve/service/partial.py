@@ -11,6 +11,15 @@ from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.service.storage.objects import Draft, Objects
 
 
+class Gap(InvalidRequest):
+    """Bytes between those that are there and those that come are missing."""
+
+    def __init__(self, offset: int, have: int) -> None:
+        """So many are there, and others come at `offset`."""
+        text = f"{offset} leaves a gap: the next byte wanted is {have}; ask FindMissingBlobs where to go on"
+        super().__init__("the blob does not fit", [Violation("offset", "B4", text)])
+
+
 class Partial:
     """The leading bytes of a blob, and their digest so far; in a draft as well, if more than one piece makes it."""
 
@@ -58,10 +67,11 @@ class Partial:
         """The bytes from `offset` on, as far as they are new.
 
         Raises:
-            InvalidRequest: bytes before `offset` are missing, or there are too many.
+            Gap: bytes before `offset` are missing.
+            InvalidRequest: there are too many.
         """
         if offset > self.offset:
-            raise gap(offset, self.offset)
+            raise Gap(offset, self.offset)
         if offset + len(data) > self.size:
             text = f"the chunk ends at {offset + len(data)} and the blob at {self.size}"
             raise InvalidRequest("the blob does not fit", [Violation("data", "B5", text)])
@@ -90,9 +100,3 @@ def resumed(digest: str, size: int, objects: Objects | None) -> Partial:
         draft.discard()
         return Partial(size)
     return Partial(size, draft, data)
-
-
-def gap(offset: int, have: int) -> InvalidRequest:
-    """Tells that bytes between those that are there and these are missing."""
-    text = f"{offset} leaves a gap: the next byte wanted is {have}; ask FindMissingBlobs where to go on"
-    return InvalidRequest("the blob does not fit", [Violation("offset", "B4", text)])

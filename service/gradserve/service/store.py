@@ -9,7 +9,7 @@ from collections import OrderedDict
 from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, LimitExceeded, Unavailable
 from gradserve.ir.graph import Graph, Literal
 from gradserve.runtime.caches import Lru
-from gradserve.service.partial import Partial, gap, resumed
+from gradserve.service.partial import Gap, Partial, resumed
 from gradserve.service.storage.graphs import Shelf
 from gradserve.service.storage.objects import Objects, is_digest, of_caller
 from gradserve.service.uploads import Key, Uploads
@@ -211,7 +211,7 @@ class BlobStore:
                 if self._took(key, partial, offset, data):
                     return self._finish(key, partial)
         if caller or not self.holds(digest):
-            raise gap(offset, 0)
+            raise Gap(offset, 0)
         return True
 
     def _took(self, key: Key, partial: Partial, offset: int, data: bytes) -> bool:

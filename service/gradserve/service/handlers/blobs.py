@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradserve.ir.errors import InvalidRequest, LimitExceeded, Violation
+from gradserve.ir.errors import InvalidRequest, LimitExceeded, Unavailable, Violation
 from gradserve.service.owners import Owned, OwnedBlobs
+from gradserve.service.partial import Gap
 from gradserve.service.rpc import CHUNK_BYTES, Rpc
 from gradserve.v1 import blob_service_pb2 as pb
 from gradserve.wire.rules import require_count, require_digest
@@ -41,12 +42,19 @@ class BlobHandlers:
         require_digest(digest, "digest")
         require_count(size, "size")
         blobs = self._owned.blobs(rpc.caller.name)
-        whole = blobs.begin(digest, size)
+        whole, first, end = blobs.begin(digest, size), chunk.offset, chunk.offset
         while not whole:
             require_count(chunk.offset, "offset")
             if len(data := chunk.data) > CHUNK_BYTES:
                 raise LimitExceeded("chunk_bytes", f"the chunk has {len(data)} bytes; at most {CHUNK_BYTES} are taken")
-            whole = blobs.append(digest, chunk.offset, data)
+            try:
+                whole = blobs.append(digest, chunk.offset, data)
+            except Gap:
+                if not first < chunk.offset <= end:
+                    raise
+                text = "what this call has sent of the blob had to make room for others"
+                raise Unavailable(f"{text}; ask FindMissingBlobs where to go on") from None
+            end = max(end, chunk.offset + len(data))
             if not whole:
                 chunk = next(requests, None)
                 if chunk is None:

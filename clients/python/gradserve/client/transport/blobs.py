@@ -11,7 +11,7 @@ from gradserve import wire
 from gradserve.client.transport.memory import Lease
 from gradserve.client.transport.replies import wrong
 from gradserve.client.transport.steps import Begin, Next, Send, Steps
-from gradserve.ir.errors import Unavailable, Violation, shown
+from gradserve.ir.errors import InvalidRequest, Unavailable, Violation, shown
 from gradserve.ir.graph import BlobRef
 from gradserve.ir.types import Array, TensorType, type_of
 from gradserve.questions.call import Argument
@@ -49,7 +49,7 @@ class Blobs:
             if array is None or not 0 <= blob.offset <= array.nbytes:
                 text = f"it lacks {shown(blob.digest)} from byte {blob.offset} on, which it was not asked about"
                 raise wrong("FindMissingBlobs", [Violation("missing", "A3", text)])
-            yield Send("WriteBlob", _chunks(blob.digest, array, blob.offset))
+            yield from _write(blob.digest, array, blob.offset)
         self._written.update(wanted)
 
     def read(self, digest: str) -> Steps[bytes]:
@@ -74,6 +74,16 @@ class Blobs:
             except Unavailable:
                 if len(data) == have:
                     raise
+
+
+def _write(digest: str, array: Array, offset: int) -> Steps[None]:
+    """Writes an array from `offset` on, or anew if what the service had before that is gone meanwhile."""
+    try:
+        yield Send("WriteBlob", _chunks(digest, array, offset))
+    except InvalidRequest as error:
+        if not (offset and any(each.field == "offset" for each in error.violations)):
+            raise
+        yield Send("WriteBlob", _chunks(digest, array, 0))
 
 
 class Filler:
