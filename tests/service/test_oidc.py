@@ -180,6 +180,9 @@ def test_an_issuer_that_does_not_answer_stops_nobody(start, caplog):
     alone = Key("one")
     token = jwt.encode({"sub": "a"}, alone.private, alone.algorithm, {"kid": "one"})
     assert refused_of(stubs, token).code is grpc.StatusCode.UNAUTHENTICATED
+    until = time.monotonic() + 10.0  # they are fetched beside the calls
+    while not caplog.records and time.monotonic() < until:
+        time.sleep(0.01)
     assert "the keys of http://127.0.0.1:1 cannot be fetched" in caplog.text
 
 
