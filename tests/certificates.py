@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gradserve.service.identity.settings import Tls
+from gradserve.service.configuration.identity import Tls
 
 
 class Authority:

@@ -12,15 +12,15 @@ from gradserve.jobs.answering import answers
 from gradserve.questions.asked import QUESTIONS
 from gradserve.runtime.control import Control
 from gradserve.runtime.shared import Opened
-from gradserve.service.content import Content
+from gradserve.service.calls.known import Known
+from gradserve.service.calls.status import status_of
 from gradserve.service.handlers.blobs import BlobHandlers
 from gradserve.service.handlers.graphs import Graphs
 from gradserve.service.handlers.streams import Streams
 from gradserve.service.identity.caller import ANONYMOUS
-from gradserve.service.known import Known
-from gradserve.service.owners import Owned
-from gradserve.service.status import status_of
-from gradserve.service.store import BlobStore, GraphStore
+from gradserve.service.storage.content import Content
+from gradserve.service.storage.owners import Owned
+from gradserve.service.storage.store import BlobStore, GraphStore
 from gradserve.wire.extent import require_parseable
 from gradserve.wire.methods import request_class
 from tests.attack.trial import Ended, Outcome, context, stage

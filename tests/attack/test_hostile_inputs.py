@@ -13,7 +13,7 @@ from gradserve import wire
 from gradserve.client.importers import from_stablehlo
 from gradserve.ir.check import check
 from gradserve.ir.errors import GradserveError
-from gradserve.service.owners import OwnedBlobs
+from gradserve.service.storage.owners import OwnedBlobs
 from tests.attack import campaign, house, targets
 from tests.attack.record import Record
 from tests.attack.seeds import program

@@ -9,8 +9,8 @@ import pytest
 
 from gradserve.client import Client
 from gradserve.client.cli import main
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.server import Server
-from gradserve.service.settings import Settings
 from tests.clients.bits import same_bits
 from tests.clients.command_line import CONTROL, POINTS, B, W, loss
 

@@ -8,8 +8,8 @@ import pytest
 from gradserve.client import Client, LimitExceeded
 from gradserve.client.cli.arguments import parser
 from gradserve.client.importers.files import load_arrays
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.server import Server
-from gradserve.service.settings import Settings
 from tests.certificates import self_signed
 from tests.clients.bits import same_bits
 from tests.clients.command_line import exits

@@ -26,8 +26,8 @@ from gradserve.ir.errors import MAX_VIOLATIONS, BlobNotFound, Violation
 from gradserve.ir.graph import BlobRef, Graph, Output
 from gradserve.ir.types import ElementType, TensorType
 from gradserve.ops import OP_SET
-from gradserve.service.places import WHOLE_GRAPH, places_of
-from gradserve.service.status import CODES, code_of, metadata_of, status_of
+from gradserve.service.calls.places import WHOLE_GRAPH, places_of
+from gradserve.service.calls.status import CODES, code_of, metadata_of, status_of
 from gradserve.text.parsing import parse
 from gradserve.wire.errors import decode_error
 from tests.clients.examples import SYMBOLIC

@@ -10,10 +10,10 @@ import pytest
 from gradserve.client import Client, InvalidRequest, Tls, Unauthenticated, Unavailable
 from gradserve.client.transport.address import is_local
 from gradserve.client.transport.identity import Identity
-from gradserve.service.identity.settings import Tls as ServerTls
+from gradserve.service.configuration.identity import Tls as ServerTls
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.identity.tokens import new_token
 from gradserve.service.server import Server
-from gradserve.service.settings import Settings
 from tests.certificates import Authority
 
 W = np.array([1.0, -2.0, 3.0])

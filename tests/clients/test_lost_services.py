@@ -10,7 +10,7 @@ import pytest
 
 from gradserve.client import Client, DeadlineExceeded, InvalidRequest, Unavailable
 from gradserve.client.transport import session
-from gradserve.service.store import BlobStore, GraphStore
+from gradserve.service.storage.store import BlobStore, GraphStore
 from tests.clients.bits import same_bits
 from tests.clients.examples import DATA, PAIR, much_data
 

@@ -18,7 +18,7 @@ from gradserve.ops import OP_SET
 from gradserve.questions import call, derivations, derivatives
 from gradserve.questions.memory import SharedMemory
 from gradserve.runtime.shared import PAGE, Segment
-from gradserve.service import content
+from gradserve.service.storage import content
 from gradserve.text.parsing import parse
 from gradserve.v1 import derivative_service_pb2
 from gradserve.wire.errors import decode_error

@@ -14,7 +14,7 @@ from prometheus_client import Metric
 
 from deploy.grafana.__main__ import rendered
 from gradserve.service.identity.validity import Validity, publish
-from gradserve.service.metrics import Metrics
+from gradserve.service.monitoring.metrics import Metrics
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RULES = REPOSITORY / "deploy" / "helm" / "gradserve" / "files" / "rules.yaml"

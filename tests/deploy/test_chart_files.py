@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from gradserve.client import Client
-from gradserve.service.identity.settings import Tls
+from gradserve.service.configuration.identity import Tls
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.server import Server
-from gradserve.service.settings import Settings
 from tests.deploy.chart import CHART, notes, render, the
 
 pytestmark = pytest.mark.deploy

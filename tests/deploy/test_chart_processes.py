@@ -14,11 +14,11 @@ from ray.scripts import scripts
 
 from gradserve.ir.quantities import Quantity
 from gradserve.pools.ray.pool import WORKER_MEMORY
-from gradserve.service.command_line import settings_of
-from gradserve.service.configuration import SETTINGS
-from gradserve.service.described import value_of
-from gradserve.service.identity.settings import Oidc
-from gradserve.service.settings import GROUPS, Settings
+from gradserve.service.configuration.command_line import settings_of
+from gradserve.service.configuration.described import value_of
+from gradserve.service.configuration.identity import Oidc
+from gradserve.service.configuration.reading import SETTINGS
+from gradserve.service.configuration.settings import GROUPS, Settings
 from tests.deploy.chart import PRODUCTION, Manifest, render, the
 from tests.deploy.golden import SETS, rendered
 

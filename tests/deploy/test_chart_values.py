@@ -12,8 +12,8 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from gradserve.service.configuration import SETTINGS
-from gradserve.service.schema import schema
+from gradserve.service.configuration.reading import SETTINGS
+from gradserve.service.configuration.schema import schema
 from tests.deploy.chart import CHART, PRODUCTION, Refused, merged, render
 
 pytestmark = pytest.mark.deploy
@@ -212,7 +212,7 @@ def test_numbers_have_the_bounds_of_their_settings(name):
 
 
 def test_settings_are_those_of_the_service():
-    told = "write what `python -m gradserve.service.schema` prints into values.schema.json"
+    told = "write what `python -m gradserve.service.configuration.schema` prints into values.schema.json"
     assert SCHEMA["properties"]["frontend"]["properties"]["config"]["patternProperties"] == schema(), told
 
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from ray.scripts import scripts
 
-from gradserve.service.command_line import settings_of
-from gradserve.service.settings import Settings
+from gradserve.service.configuration.command_line import settings_of
+from gradserve.service.configuration.settings import Settings
 from tests.deploy.compose import FILE, MissingVariableError, Service, compose, inner_port, seconds
 from tests.deploy.images import ROOT, TARGETS
 

@@ -14,8 +14,8 @@ from docker.utils.build import exclude_paths
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from gradserve.service.command_line import settings_of
-from gradserve.service.settings import Settings
+from gradserve.service.configuration.command_line import settings_of
+from gradserve.service.configuration.settings import Settings
 from tests.deploy.images import DOCKERFILE, ROOT, TARGETS
 from tests.deploy.locks import locked
 

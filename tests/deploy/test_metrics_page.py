@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gradserve.client import Client
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.server import Server
-from gradserve.service.settings import Settings
 from tests.deploy.tools import tool
 
 pytestmark = pytest.mark.deploy

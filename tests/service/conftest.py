@@ -8,8 +8,8 @@ import grpc
 import pytest
 
 from gradserve import wire
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.server import Server
-from gradserve.service.settings import Settings
 from gradserve.v1 import derivative_service_pb2, graph_service_pb2
 from tests.service.support import Stubs, call_of, graph_message
 

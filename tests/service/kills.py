@@ -21,7 +21,7 @@ from pathlib import Path
 from gradserve.service.storage.folder import Folder
 from gradserve.service.storage.objects import is_named
 from gradserve.service.storage.space import Space
-from gradserve.service.store import BlobStore
+from gradserve.service.storage.store import BlobStore
 
 CAPACITY = 4 << 20
 """Less than all blobs take together, so that some are written again and again."""

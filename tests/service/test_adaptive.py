@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gradserve.service.adaptive import Adaptive
-from gradserve.service.brim import Brim
-from gradserve.service.fair import FairQueue
-from gradserve.service.promises import Promises
-from gradserve.service.quota import Bucket, Quotas
+from gradserve.service.admission.adaptive import Adaptive
+from gradserve.service.admission.brim import Brim
+from gradserve.service.admission.fair import FairQueue
+from gradserve.service.admission.promises import Promises
+from gradserve.service.admission.quota import Bucket, Quotas
 
 
 def driven(adaptive, workers, seconds=0.02, calls=3000, slower=1.0, now=0.0, predicted=0.02):

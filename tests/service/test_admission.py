@@ -12,9 +12,9 @@ import pytest
 from gradserve.ir.errors import Cancelled, DeadlineExceeded, GradserveError, Overloaded, Unavailable
 from gradserve.runtime.control import Control
 from gradserve.runtime.planned import Planned
-from gradserve.service.admission import Admission
-from gradserve.service.settings import Settings
-from gradserve.service.ticket import Ticket
+from gradserve.service.admission.admission import Admission
+from gradserve.service.admission.ticket import Ticket
+from gradserve.service.configuration.settings import Settings
 
 
 def admission(calls=2, nbytes=100, waiting=2, wait=5.0, **more):

@@ -16,8 +16,8 @@ from gradserve.client import Client
 from gradserve.questions.call import Call
 from gradserve.questions.derivations import Gradient
 from gradserve.questions.derivatives import Differentiate
-from gradserve.service import arrivals
-from gradserve.service.methods import Method
+from gradserve.service.calls.methods import Method
+from gradserve.service.threads import arrivals
 from gradserve.v1 import derivative_service_pb2 as pb
 from gradserve.v1 import graph_service_pb2
 from tests.service.support import call_of, read

@@ -19,8 +19,8 @@ from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.explanation import Explain
 from gradserve.questions.report import Report
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.server import Server
-from gradserve.service.settings import Settings
 from tests.jobs.questions import SMALLEST, cases
 
 pytestmark = pytest.mark.slow

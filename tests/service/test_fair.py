@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from gradserve.service.fair import FairQueue
+from gradserve.service.admission.fair import FairQueue
 
 COSTS = st.floats(1e-3, 10.0)
 ARRIVALS = st.lists(st.tuples(st.sampled_from("abc"), COSTS), min_size=1, max_size=60)

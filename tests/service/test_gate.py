@@ -13,10 +13,10 @@ import pytest
 
 from gradserve.ir.errors import Overloaded
 from gradserve.runtime.planned import Planned
-from gradserve.service.queues import FRONT_END, Queues
-from gradserve.service.settings import Settings
-from gradserve.service.ticket import Ticket
-from gradserve.service.waiter import Waiter
+from gradserve.service.admission.queues import FRONT_END, Queues
+from gradserve.service.admission.ticket import Ticket
+from gradserve.service.admission.waiter import Waiter
+from gradserve.service.configuration.settings import Settings
 
 TOOK, PREDICTED = 0.1, 0.12
 SECONDS, SETTLED = 40.0, 2.0

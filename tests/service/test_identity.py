@@ -20,13 +20,13 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gradserve import wire
 from gradserve.ir.errors import InvalidRequest
+from gradserve.service.calls.standard import REFLECTION_V1
+from gradserve.service.configuration.identity import Oidc, Tls
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.identity import certificates
 from gradserve.service.identity.authenticator import REFUSED, TELL_SECONDS
-from gradserve.service.identity.settings import Oidc, Tls
 from gradserve.service.identity.tokens import digest_of, new_token, read_tokens
 from gradserve.service.identity.watched import LOOK_SECONDS
-from gradserve.service.settings import Settings
-from gradserve.service.standard import REFLECTION_V1
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.certificates import Authority
 from tests.service.support import Stubs, call_of, read, refusal

@@ -16,10 +16,10 @@ import jwt
 import pytest
 
 from gradserve.ir.errors import InvalidRequest
+from gradserve.service.configuration.identity import Oidc
 from gradserve.service.identity import oidc
 from gradserve.service.identity.caller import Refused
 from gradserve.service.identity.published import _Redirects, published
-from gradserve.service.identity.settings import Oidc
 from tests.service.issuer import AUDIENCE, Issuer, Key
 from tests.service.test_identity import until
 

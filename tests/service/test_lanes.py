@@ -13,8 +13,8 @@ from gradserve.questions.call import Call
 from gradserve.questions.derivations import Gradient
 from gradserve.questions.derivatives import Differentiate
 from gradserve.runtime.control import Control
-from gradserve.service.lanes import Lanes
-from gradserve.service.silent import connection_of
+from gradserve.service.threads.lanes import Lanes
+from gradserve.service.threads.silent import connection_of
 
 
 @pytest.fixture

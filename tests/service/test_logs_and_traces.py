@@ -24,10 +24,10 @@ from gradserve.client import Client
 from gradserve.client.transport import tracing
 from gradserve.ir.errors import InvalidRequest
 from gradserve.questions.report import PHASES
-from gradserve.service.logs import ACCESS, start_logging
-from gradserve.service.served import request_id_of
-from gradserve.service.settings import Settings
-from gradserve.service.spans import LAST_SECONDS, _parent
+from gradserve.service.configuration.settings import Settings
+from gradserve.service.monitoring.logs import ACCESS, start_logging
+from gradserve.service.monitoring.served import request_id_of
+from gradserve.service.monitoring.spans import LAST_SECONDS, _parent
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import call_of, refusal
 

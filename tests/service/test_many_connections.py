@@ -6,7 +6,7 @@ import socket
 import grpc
 import pytest
 
-from gradserve.service import connections
+from gradserve.service.listening import connections
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import Stubs, call_of
 from tests.service.test_identity import until

@@ -14,10 +14,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from gradserve.ir.errors import InvalidRequest
+from gradserve.service.configuration.identity import Oidc
 from gradserve.service.identity import oidc
 from gradserve.service.identity.authenticator import REFUSED
 from gradserve.service.identity.caller import Caller, Refused
-from gradserve.service.identity.settings import Oidc
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.issuer import AUDIENCE, Issuer, Key
 from tests.service.support import call_of, refusal
@@ -140,7 +140,7 @@ def test_planted_forgery_by_the_right_key_is_believed(issuer, checked):
 
 
 def test_shared_secrets_are_no_setting():
-    from gradserve.service.command_line import settings_of
+    from gradserve.service.configuration.command_line import settings_of
 
     words = ["--oidc-issuer", "https://i", "--oidc-audience", "a", "--oidc-algorithms"]
     for word in ("HS256", "none", "RS256,HS256"):

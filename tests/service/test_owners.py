@@ -13,15 +13,15 @@ from gradserve import wire
 from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, InvalidRequest, LimitExceeded
 from gradserve.ir.limits import DEFAULT_LIMITS
 from gradserve.ops import OP_SET
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.identity.tokens import new_token
-from gradserve.service.owners import Owned
 from gradserve.service.server import Server
-from gradserve.service.settings import Settings
 from gradserve.service.storage.folder import Folder
 from gradserve.service.storage.graphs import Shelf
 from gradserve.service.storage.objects import is_empty, is_named, is_sealed
+from gradserve.service.storage.owners import Owned
 from gradserve.service.storage.space import Space
-from gradserve.service.store import BlobStore, GraphStore
+from gradserve.service.storage.store import BlobStore, GraphStore
 from gradserve.text.parsing import parse
 from gradserve.v1 import (
     blob_service_pb2,

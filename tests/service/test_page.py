@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from gradserve.ir.errors import InvalidRequest
-from gradserve.service import page
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.identity.watched import LOOK_SECONDS
-from gradserve.service.settings import Settings
+from gradserve.service.monitoring import page
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gradserve.client import Client
-from gradserve.service.polling import VARIABLE
+from gradserve.service.listening.polling import VARIABLE
 
 _COMMAND = (
     *(sys.executable, "-m", "gradserve.service", "--no-ray", "--workers", "1"),

@@ -19,9 +19,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gradserve.client import Client
 from gradserve.ir.errors import InvalidRequest
-from gradserve.service import child
-from gradserve.service.ports import SharedPort
-from gradserve.service.settings import Settings
+from gradserve.service.configuration.settings import Settings
+from gradserve.service.listening.ports import SharedPort
+from gradserve.service.processes import child
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import Stubs, call_of, slow_call
 
@@ -52,7 +52,7 @@ class Service:
     @property
     def front_ends(self):
         found = psutil.Process(self.process.pid).children()
-        return [child for child in found if "gradserve.service.front_end" in child.cmdline()]
+        return [child for child in found if "gradserve.service.processes.front_end" in child.cmdline()]
 
     def values(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.page}/metrics", timeout=10) as reply:

@@ -15,12 +15,12 @@ from fsspec import AbstractFileSystem
 
 from gradserve import wire
 from gradserve.ir.errors import LimitExceeded, Unavailable
-from gradserve.service.settings import Settings
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.storage import place, reach, remote
 from gradserve.service.storage.folder import Folder
 from gradserve.service.storage.objects import is_named
 from gradserve.service.storage.remote import Remote
-from gradserve.service.store import BlobStore
+from gradserve.service.storage.store import BlobStore
 from gradserve.v1 import blob_service_pb2, graph_service_pb2
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import SCALED, call_of, refusal

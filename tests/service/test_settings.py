@@ -19,15 +19,15 @@ from gradserve.ir.limits import GraphLimits
 from gradserve.ir.quantities import Count, Quantity
 from gradserve.jobs.limits import Limits
 from gradserve.runtime.memory import memory_limit
-from gradserve.service import described
 from gradserve.service.__main__ import main
-from gradserve.service.command_line import configuration_of, settings_of
-from gradserve.service.configuration import SETTINGS
-from gradserve.service.described import value_of
+from gradserve.service.configuration import described
+from gradserve.service.configuration.command_line import configuration_of, settings_of
+from gradserve.service.configuration.described import value_of
+from gradserve.service.configuration.identity import Oidc, Tls
+from gradserve.service.configuration.kinds import Switch, Words
+from gradserve.service.configuration.reading import SETTINGS
+from gradserve.service.configuration.settings import GROUPS, SERVED, Settings
 from gradserve.service.identity.certificates import server_credentials
-from gradserve.service.identity.settings import Oidc, Tls
-from gradserve.service.kinds import Switch, Words
-from gradserve.service.settings import GROUPS, SERVED, Settings
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.certificates import self_signed
 from tests.service.support import Stubs, call_of, refusal

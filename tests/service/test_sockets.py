@@ -11,9 +11,9 @@ import pytest
 
 from gradserve.client import Client
 from gradserve.client.cli import main
-from gradserve.service import sockets
+from gradserve.service.listening import sockets
+from gradserve.service.listening.sockets import listening, path_of
 from gradserve.service.server import Server
-from gradserve.service.sockets import listening, path_of
 from tests.service.conftest import settings
 
 

@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
-from gradserve.service.standard import REFLECTION_V1, Reflection
+from gradserve.service.calls.standard import REFLECTION_V1, Reflection
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import refusal, slow_call
 

@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2
 
 from gradserve.ir import errors
 from gradserve.ir.errors import GradserveError, InvalidGraph, LimitExceeded, Violation
-from gradserve.service.status import CODES, DETAILS_KEY, code_of, metadata_of, status_of
+from gradserve.service.calls.status import CODES, DETAILS_KEY, code_of, metadata_of, status_of
 from gradserve.v1 import errors_pb2
 from gradserve.wire.errors import decode_violation
 

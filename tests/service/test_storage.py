@@ -17,13 +17,13 @@ import pytest
 
 from gradserve.ir.errors import GraphNotRegistered, LimitExceeded, Unavailable
 from gradserve.ir.limits import DEFAULT_LIMITS
-from gradserve.service.settings import Settings
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.storage import place, space
 from gradserve.service.storage.folder import Folder
 from gradserve.service.storage.graphs import Shelf
 from gradserve.service.storage.objects import is_named, is_sealed
 from gradserve.service.storage.space import BLOCK, Space, footprint
-from gradserve.service.store import BlobStore, GraphStore
+from gradserve.service.storage.store import BlobStore, GraphStore
 from tests.service.kills import CAPACITY, killed
 from tests.service.test_store import digest, graph, write
 

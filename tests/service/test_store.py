@@ -7,8 +7,8 @@ import pytest
 
 from gradserve.ir.errors import BlobNotFound, GraphNotRegistered, InvalidRequest, LimitExceeded
 from gradserve.ops import OP_SET
-from gradserve.service import uploads
-from gradserve.service.store import BlobStore, GraphStore, size_of
+from gradserve.service.storage import uploads
+from gradserve.service.storage.store import BlobStore, GraphStore, size_of
 from gradserve.text.parsing import parse
 from tests.service.support import QUADRATIC
 

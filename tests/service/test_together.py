@@ -3,8 +3,8 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Info, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gradserve.service.histograms import Histogram
-from gradserve.service.together import counted, together
+from gradserve.service.admission.histograms import Histogram
+from gradserve.service.monitoring.together import counted, together
 
 
 def snapshot(calls, held, seconds, began):

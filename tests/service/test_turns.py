@@ -9,12 +9,12 @@ import pytest
 
 from gradserve.ir.errors import Overloaded
 from gradserve.runtime.planned import Planned
-from gradserve.service.gate import Gate
-from gradserve.service.promises import Promises
-from gradserve.service.queues import FRONT_END, Queues
-from gradserve.service.settings import Settings
-from gradserve.service.ticket import Ticket
-from gradserve.service.waiter import Waiter
+from gradserve.service.admission.gate import Gate
+from gradserve.service.admission.promises import Promises
+from gradserve.service.admission.queues import FRONT_END, Queues
+from gradserve.service.admission.ticket import Ticket
+from gradserve.service.admission.waiter import Waiter
+from gradserve.service.configuration.settings import Settings
 
 TAKES = 0.04
 PLANNED = Planned(flops=1e6, bytes=1e6, seconds=TAKES, alone=TAKES, peak_bytes=1000, place=FRONT_END)

@@ -16,7 +16,7 @@ def worker_processes(service_pid: int) -> list[psutil.Process]:
 
 def front_ends(service_pid: int) -> list[psutil.Process]:
     """The processes that serve, of a service with Ray or of several: their supervisor is another."""
-    return [p for p in psutil.Process(service_pid).children() if "gradserve.service.front_end" in p.cmdline()]
+    return [p for p in psutil.Process(service_pid).children() if "gradserve.service.processes.front_end" in p.cmdline()]
 
 
 def is_actor(process: psutil.Process) -> bool:

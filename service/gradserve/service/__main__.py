@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from gradserve.ir.errors import GradserveError
-from gradserve.service.command_line import configuration_of
-from gradserve.service.logs import start_logging
-from gradserve.service.settings import Settings
-from gradserve.service.signals import SIGNALS
+from gradserve.service.configuration.command_line import configuration_of
+from gradserve.service.configuration.settings import Settings
+from gradserve.service.monitoring.logs import start_logging
+from gradserve.service.processes.signals import SIGNALS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,11 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(settings: Settings) -> None:
     # Each imports what it needs: who only looks after others needs little. Ray may end the process that it is in.
     if settings.processes > 1 or settings.ray:
-        from gradserve.service.supervisor import supervise
+        from gradserve.service.processes.supervisor import supervise
 
         supervise(settings)
     else:
-        from gradserve.service.alone import serve
+        from gradserve.service.processes.alone import serve
 
         serve(settings)
 

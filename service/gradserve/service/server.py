@@ -18,32 +18,32 @@ from gradserve.questions.asked import QUESTIONS
 from gradserve.questions.streams import RPC
 from gradserve.runtime.memory import memory_limit
 from gradserve.runtime.processors import processors
-from gradserve.service.admission import Admission
-from gradserve.service.arrivals import Arrivals
-from gradserve.service.connections import options_of
-from gradserve.service.content import Content
-from gradserve.service.contexts import Contexts
+from gradserve.service.admission.admission import Admission
+from gradserve.service.calls.contexts import Contexts
+from gradserve.service.calls.interceptor import StrangerInterceptor
+from gradserve.service.calls.methods import Handler, House, methods_of, of_message, of_messages
+from gradserve.service.calls.standard import Standard, add_methods
+from gradserve.service.calls.unknown import Unknown
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.handlers.blobs import BlobHandlers
 from gradserve.service.handlers.graphs import Graphs
 from gradserve.service.handlers.questions import Questions
 from gradserve.service.handlers.streams import Streams
 from gradserve.service.identity.authenticator import Authenticator
 from gradserve.service.identity.certificates import server_credentials
-from gradserve.service.identity.interceptor import StrangerInterceptor
-from gradserve.service.lanes import Lanes, unheard
-from gradserve.service.listeners import listeners
-from gradserve.service.methods import Handler, House, methods_of, of_message, of_messages
-from gradserve.service.metrics import Metrics
-from gradserve.service.owners import Owned
-from gradserve.service.page import require_room, start_page
-from gradserve.service.ports import require_port
-from gradserve.service.settings import Settings
-from gradserve.service.sockets import listening, path_of
-from gradserve.service.standard import Standard, add_methods
+from gradserve.service.listening.connections import options_of
+from gradserve.service.listening.ports import require_port
+from gradserve.service.listening.sockets import listening, path_of
+from gradserve.service.monitoring.listeners import listeners
+from gradserve.service.monitoring.metrics import Metrics
+from gradserve.service.monitoring.page import require_room, start_page
 from gradserve.service.storage import place
+from gradserve.service.storage.content import Content
 from gradserve.service.storage.graphs import Shelf
-from gradserve.service.store import BlobStore, GraphStore
-from gradserve.service.unknown import Unknown
+from gradserve.service.storage.owners import Owned
+from gradserve.service.storage.store import BlobStore, GraphStore
+from gradserve.service.threads.arrivals import Arrivals
+from gradserve.service.threads.lanes import Lanes, unheard
 from gradserve.wire.methods import SERVICES
 
 if TYPE_CHECKING:

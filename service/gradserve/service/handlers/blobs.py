@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradserve.ir.errors import InvalidRequest, LimitExceeded, Unavailable, Violation
-from gradserve.service.owners import Owned, OwnedBlobs
-from gradserve.service.partial import Gap
-from gradserve.service.rpc import CHUNK_BYTES, Rpc
+from gradserve.service.calls.rpc import CHUNK_BYTES, Rpc
+from gradserve.service.storage.owners import Owned, OwnedBlobs
+from gradserve.service.storage.partial import Gap
 from gradserve.v1 import blob_service_pb2 as pb
 from gradserve.wire.rules import require_count, require_digest
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from gradserve import wire
 from gradserve.ir.errors import InvalidGraph
 from gradserve.runtime.shared import can_open
-from gradserve.service.content import Content
-from gradserve.service.places import WHOLE_GRAPH
-from gradserve.service.rpc import Rpc
+from gradserve.service.calls.places import WHOLE_GRAPH
+from gradserve.service.calls.rpc import Rpc
+from gradserve.service.storage.content import Content
 from gradserve.text.printing import to_text
 from gradserve.v1 import graph_service_pb2 as pb
 from gradserve.wire.errors import encode_violation

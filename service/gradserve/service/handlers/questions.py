@@ -10,11 +10,11 @@ from gradserve.questions.estimated import ESTIMATES
 from gradserve.questions.spectra import SPECTRA
 from gradserve.questions.symmetry import SymmetryProgress
 from gradserve.questions.verification import VerificationProgress
-from gradserve.service.content import Content
-from gradserve.service.contexts import Contexts
-from gradserve.service.methods import Handler
-from gradserve.service.metrics import Metrics
-from gradserve.service.rpc import Rpc
+from gradserve.service.calls.contexts import Contexts
+from gradserve.service.calls.methods import Handler
+from gradserve.service.calls.rpc import Rpc
+from gradserve.service.monitoring.metrics import Metrics
+from gradserve.service.storage.content import Content
 from gradserve.wire.answers import report_field
 from gradserve.wire.methods import METHODS
 

@@ -9,10 +9,10 @@ from gradserve.ir.errors import GradserveError, InvalidRequest
 from gradserve.jobs.streams import parts
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.streams import RPC, Block, Part
-from gradserve.service.content import Content
-from gradserve.service.contexts import Contexts
-from gradserve.service.rpc import Rpc
-from gradserve.service.status import status_of
+from gradserve.service.calls.contexts import Contexts
+from gradserve.service.calls.rpc import Rpc
+from gradserve.service.calls.status import status_of
+from gradserve.service.storage.content import Content
 from gradserve.wire import streams
 
 

@@ -12,10 +12,10 @@ from typing import TypeAlias
 import grpc
 
 from gradserve.ir.errors import PermissionDenied, Unauthenticated
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.identity.caller import ANONYMOUS, Caller, Refused, Undecided, named
 from gradserve.service.identity.tokens import Tokens, read_tokens
 from gradserve.service.identity.watched import Watched
-from gradserve.service.settings import Settings
 
 Identify: TypeAlias = Callable[[grpc.ServicerContext, Callable[[], str]], Caller]
 """Who makes a call, of which the second tells the name if it is refused; raises Unauthenticated or PermissionDenied."""

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.records import dataclass
-from gradserve.service.files import contents
-from gradserve.service.identity.settings import Tls
+from gradserve.service.configuration.files import contents
+from gradserve.service.configuration.identity import Tls
 from gradserve.service.identity.validity import Validity, publish, tell, validity_of
 from gradserve.service.identity.watched import Watched
 

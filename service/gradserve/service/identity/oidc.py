@@ -18,10 +18,10 @@ import jwt
 
 from gradserve.ir.errors import InvalidRequest, PermissionDenied
 from gradserve.runtime.caches import Lru
-from gradserve.service.files import contents
+from gradserve.service.configuration.files import contents
+from gradserve.service.configuration.identity import Oidc
 from gradserve.service.identity.caller import Caller, Refused, Undecided, named
 from gradserve.service.identity.published import published, require_web
-from gradserve.service.identity.settings import Oidc
 from gradserve.service.identity.watched import Watched
 
 WAIT_SECONDS = 0.08

@@ -20,8 +20,8 @@ import yaml
 from gradserve.ir.errors import InvalidRequest, shown
 from gradserve.ir.records import dataclass
 from gradserve.jobs.limits import Limits
-from gradserve.service.described import nearest, settings_of
-from gradserve.service.files import contents
+from gradserve.service.configuration.described import nearest, settings_of
+from gradserve.service.configuration.files import contents
 from gradserve.service.identity.caller import OTHERS, Caller
 
 PREFIX = "gs_"

@@ -1,1 +1,1 @@
-"""Where graphs and blobs are kept beyond the memory of one process."""
+"""Graphs and blobs: whose they are, what calls name of them, and where they outlive the memory of one process."""

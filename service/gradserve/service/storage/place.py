@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from gradserve.ir.errors import shown
 from gradserve.ir.records import dataclass
 from gradserve.runtime.folders import WRITING, require_own
-from gradserve.service.settings import Settings
+from gradserve.service.configuration.settings import Settings
 from gradserve.service.storage.folder import NO_ROOM, Folder
 from gradserve.service.storage.graphs import CONSTANT_BYTES
 from gradserve.service.storage.objects import Check, Objects, is_empty, is_named, is_sealed

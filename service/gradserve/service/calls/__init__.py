@@ -1,0 +1,1 @@
+"""One call, from its gRPC method to its status."""

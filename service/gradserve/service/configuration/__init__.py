@@ -1,0 +1,1 @@
+"""What a service is told from outside, and where: flags, environment, files."""

@@ -1,0 +1,1 @@
+"""What a service listens on, and how gRPC reads and writes there."""

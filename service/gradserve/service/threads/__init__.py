@@ -1,0 +1,1 @@
+"""By which threads calls are worked on."""
