@@ -20,10 +20,10 @@ from gradserve.ir.errors import GradserveError, LimitExceeded
 from gradserve.ir.graph import Graph
 from gradserve.ir.op import Sample
 from gradserve.ir.types import type_of
-from gradserve.jobs import thorough
-from gradserve.jobs.context import Context
-from gradserve.jobs.programs import Axis, Programs
-from gradserve.jobs.sweep import Sweep
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.programs import Axis, Programs
+from gradserve.jobs.sweeps.sweep import Sweep
+from gradserve.jobs.verifications import thorough
 from gradserve.ops import OP_SET, builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Options

@@ -9,9 +9,9 @@ from gradserve.execution.numpy import executor
 from gradserve.execution.numpy.executor import NumpyExecutor, NumpyPrepared
 from gradserve.ir import budget
 from gradserve.ir.errors import LimitExceeded
-from gradserve.jobs import programs as making
-from gradserve.jobs.limits import Limits
-from gradserve.jobs.programs import Programs, go_on
+from gradserve.jobs.sweeps import programs as making
+from gradserve.jobs.sweeps.limits import Limits
+from gradserve.jobs.sweeps.programs import Programs, go_on
 from gradserve.ops import builder
 from gradserve.questions.derivations import Gradient
 from tests.attack import shapes, traced

@@ -22,12 +22,12 @@ from gradserve.ir import budget
 from gradserve.ir.errors import Cancelled
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import ElementType, TensorType
-from gradserve.jobs import compiling, programs
-from gradserve.jobs.context import Context
 from gradserve.jobs.explain import explain
-from gradserve.jobs.limits import Limits
-from gradserve.jobs.programs import Axis, Programs
-from gradserve.jobs.sweep import Sweep
+from gradserve.jobs.sweeps import compiling, programs
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.limits import Limits
+from gradserve.jobs.sweeps.programs import Axis, Programs
+from gradserve.jobs.sweeps.sweep import Sweep
 from gradserve.ops import OP_SET, builder
 from gradserve.ops.control.cond import Cond
 from gradserve.ops.control.once import Checkpoint

@@ -16,11 +16,11 @@ from gradserve.ir.check import check
 from gradserve.ir.errors import GradserveError
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import TensorType
-from gradserve.jobs.calls import checked
-from gradserve.jobs.context import Context
-from gradserve.jobs.limits import Limits
-from gradserve.jobs.programs import Axis, Programs, go_on
-from gradserve.jobs.sweep import Sweep, SweepSchedule
+from gradserve.jobs.sweeps.calls import checked
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.limits import Limits
+from gradserve.jobs.sweeps.programs import Axis, Programs, go_on
+from gradserve.jobs.sweeps.sweep import Sweep, SweepSchedule
 from gradserve.ops import OP_SET
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Call, Options

@@ -13,7 +13,7 @@ from gradserve.client import Client
 from gradserve.client import functions as gs
 from gradserve.execution import Program, executor
 from gradserve.ir.graph import Graph
-from gradserve.jobs.programs import Programs
+from gradserve.jobs.sweeps.programs import Programs
 from gradserve.ops.elementwise.trigonometry import Sin
 from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp
 from tests.bench.workloads import MAKERS, make

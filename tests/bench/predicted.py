@@ -13,7 +13,7 @@ from gradserve.client import Client
 from gradserve.client.functions import scan
 from gradserve.execution import Program, executor, instance_of
 from gradserve.ir.types import Array
-from gradserve.jobs.pace import pace
+from gradserve.jobs.sweeps.pace import pace
 from gradserve.questions.derivations import Evaluate, Gradient, Hvp
 from tests.bench import workloads
 from tests.bench.local import derived_graph, graph_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.client import Client
-from gradserve.jobs.probing import IN_ALL, WITH_SHARES
+from gradserve.jobs.estimates.probing import IN_ALL, WITH_SHARES
 from tests.bench import models, workloads
 from tests.bench.report import Floor, Screen, Section, duration
 from tests.bench.timing import Here, Timing, interleave, ratio, turns

@@ -135,7 +135,7 @@ def test_wrong_limits_would_be_seen(monkeypatch):
     def shifted(values, epsilon):
         return there(values + 0.01 * (values.ndim > 1), epsilon)
 
-    monkeypatch.setattr("gradserve.jobs.resolved.limit", shifted)
+    monkeypatch.setattr("gradserve.jobs.derivatives.resolved.limit", shifted)
     with Client() as client:
         assert not asked(client, lambda w: norm(w) ** 3 + np.sum(np.abs(w) ** 3 + w), "resolve").verify(ZERO).passed
 
@@ -266,7 +266,7 @@ def test_a_limit_from_one_side_alone_would_be_seen(monkeypatch):
     def halved(point):
         return np.abs(there(point))
 
-    monkeypatch.setattr("gradserve.jobs.resolved.displacements", halved)
+    monkeypatch.setattr("gradserve.jobs.derivatives.resolved.displacements", halved)
     with Client() as client, pytest.raises(pytest.fail.Exception), pytest.raises(NotDifferentiable):
         asked(client, REFUSED["relu^2"][0], "resolve").hessian(ZERO)
 

@@ -11,8 +11,9 @@ import pytest
 from gradserve.autodiff import derive, vmap
 from gradserve.client import Client
 from gradserve.client.functions import cond
-from gradserve.jobs import cut, dense
-from gradserve.jobs.matrices import BasisLayout
+from gradserve.jobs.derivatives import dense
+from gradserve.jobs.sweeps import cut
+from gradserve.jobs.sweeps.matrices import BasisLayout
 from gradserve.ops.control.scan import Scan
 from gradserve.questions.derivations import Gradient
 

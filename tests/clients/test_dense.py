@@ -7,8 +7,8 @@ import pytest
 
 from gradserve.client import Client
 from gradserve.ir.errors import InvalidRequest, LimitExceeded, NotDifferentiable
-from gradserve.jobs.matrices import BasisLayout
-from gradserve.jobs.sweep import Sweep
+from gradserve.jobs.sweeps.matrices import BasisLayout
+from gradserve.jobs.sweeps.sweep import Sweep
 from tests import compiled
 
 jax.config.update("jax_enable_x64", True)

@@ -15,7 +15,7 @@ from scipy import special
 
 from gradserve.client import Client, functions
 from gradserve.ir.errors import LimitExceeded, NotDifferentiable, Untraceable
-from gradserve.jobs.limits import Limits
+from gradserve.jobs.sweeps.limits import Limits
 
 jax.config.update("jax_enable_x64", True)
 POINT = np.array([0.3, -0.7, 1.1])

@@ -7,7 +7,7 @@ import pytest
 
 from gradserve.client import Client
 from gradserve.client.functions import softmax
-from gradserve.jobs import cut
+from gradserve.jobs.sweeps import cut
 from gradserve.ops.elementwise.arithmetic import Abs
 from gradserve.questions.report import Kinks
 

@@ -37,5 +37,5 @@ def test_both_modes_agree():
 
 
 def test_a_zero_that_does_not_absorb_is_seen(monkeypatch):
-    monkeypatch.setattr("gradserve.jobs.careful.has_nan", lambda outputs, among: False)
+    monkeypatch.setattr("gradserve.jobs.sweeps.careful.has_nan", lambda outputs, among: False)
     assert differences(range(6))

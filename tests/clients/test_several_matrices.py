@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradserve.client import Client, InvalidRequest
-from gradserve.jobs import points
+from gradserve.jobs.estimates import points
 from tests.clients.bits import same_bits
 
 RNG = np.random.default_rng(5)

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gradserve.client import Client
 from gradserve.client.functions import cond, log_softmax, logsumexp, scan, softmax, while_loop
-from gradserve.jobs import careful, cut
+from gradserve.jobs.sweeps import careful, cut
 
 HOLE = np.array([1.0, np.nan, 3.0])
 ROWS = np.array([[1, 2, 3], [np.nan] * 3, [3, 2, 1]])

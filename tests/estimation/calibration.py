@@ -11,7 +11,7 @@ from gradserve.estimation.looks import Target, looks
 from gradserve.estimation.samplers import signs
 from gradserve.estimation.trace import SAMPLE, SHARES, TraceSoFar
 from gradserve.ir.types import ElementType
-from gradserve.jobs.probing import IN_ALL, WITH_SHARES
+from gradserve.jobs.estimates.probing import IN_ALL, WITH_SHARES
 from gradserve.questions.estimates import Estimator, StopReason
 from gradserve.questions.report import Report
 from tests.estimation.matrices import asked

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradserve.estimation.looks import Target, error_probability, first_look, looks
 from gradserve.estimation.running import few, widening
-from gradserve.jobs.probing import IN_ALL, WITH_SHARES
+from gradserve.jobs.estimates.probing import IN_ALL, WITH_SHARES
 
 Rule = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 """Of forms (runs, probes), shares (runs, probes, entries) and an error probability: half the intervals, (runs,)."""

@@ -15,7 +15,7 @@ from gradserve.estimation.looks import Target
 from gradserve.estimation.running import student_t, widening
 from gradserve.estimation.shares import Shares
 from gradserve.estimation.trace import SAMPLE, SHARES, TraceSoFar
-from gradserve.jobs.probing import IN_ALL, WITH_SHARES
+from gradserve.jobs.estimates.probing import IN_ALL, WITH_SHARES
 from gradserve.questions.report import Report
 from tests.estimation.coverage import covered, covered_at_the_end, drawn, family, own, own_diagonal
 

@@ -13,7 +13,7 @@ from gradserve.estimation.entries import Means
 from gradserve.estimation.samplers import signs
 from gradserve.ir.types import ElementType
 from gradserve.jobs.answering import answers
-from gradserve.jobs.context import Context
+from gradserve.jobs.sweeps.context import Context
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Batch, Call
 from gradserve.questions.zero_order import Directions, EstimateGradient, Scheme

@@ -10,7 +10,7 @@ from gradserve.execution import Instance, Program, executor, instance_of
 from gradserve.execution.program import CONSTANT
 from gradserve.ir.graph import Graph, Literal
 from gradserve.ir.types import ElementType, TensorType
-from gradserve.jobs.programs import Axis, Programs
+from gradserve.jobs.sweeps.programs import Axis, Programs
 from gradserve.ops import builder
 from gradserve.ops.control.calling import interpret
 from gradserve.optimize import optimize

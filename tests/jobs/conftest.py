@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradserve.jobs.context import Context
+from gradserve.jobs.sweeps.context import Context
 from gradserve.pools.local.pool import LocalPool
 
 

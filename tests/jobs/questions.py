@@ -11,7 +11,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
-from gradserve.jobs.limits import Limits
+from gradserve.jobs.sweeps.limits import Limits
 from gradserve.ops import builder
 from gradserve.questions.call import Batch, Call, Options, Placement, Reduction
 from gradserve.questions.derivations import DERIVATIONS, TANGENTS, Derivation, Jacobian, Mode

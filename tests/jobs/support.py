@@ -10,7 +10,7 @@ from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import Array, ElementType, TensorType
 from gradserve.jobs.answering import answers
-from gradserve.jobs.context import Context
+from gradserve.jobs.sweeps.context import Context
 from gradserve.ops import builder
 from gradserve.questions.call import Call
 from gradserve.questions.derivations import Derivation

@@ -10,8 +10,8 @@ import pytest
 from gradserve.client import Client
 from gradserve.execution import compiler
 from gradserve.execution.fused.executor import FusedExecutor
-from gradserve.jobs import compiling
-from gradserve.jobs.compiling import Compiling, Heat
+from gradserve.jobs.sweeps import compiling
+from gradserve.jobs.sweeps.compiling import Compiling, Heat
 from gradserve.questions.report import Report
 
 W = np.linspace(-1.0, 1.0, 40)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradserve.ir.types import ElementType
-from gradserve.jobs import cut
+from gradserve.jobs.sweeps import cut
 from gradserve.ops import builder
 from gradserve.questions.call import Batch, Call, Reduction
 from gradserve.questions.derivations import Evaluate

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gradserve.jobs.answering import answers
-from gradserve.jobs.limits import Limits
-from gradserve.jobs.multiplied import Products
+from gradserve.jobs.estimates.multiplied import Products
+from gradserve.jobs.sweeps.limits import Limits
 from gradserve.ops import builder
 from gradserve.questions.call import AtKinks, Call, Options
 from gradserve.questions.estimates import EstimateTrace, Estimator, StopReason

@@ -10,11 +10,12 @@ import pytest
 
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.types import type_of
-from gradserve.jobs import cut, explain
+from gradserve.jobs import explain
 from gradserve.jobs.answering import answers
-from gradserve.jobs.context import Context
-from gradserve.jobs.limits import Limits
-from gradserve.jobs.programs import Programs
+from gradserve.jobs.sweeps import cut
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.limits import Limits
+from gradserve.jobs.sweeps.programs import Programs
 from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.prepared import PreparedSchedules
 from gradserve.questions.derivations import DERIVATIONS

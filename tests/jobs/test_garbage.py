@@ -19,9 +19,9 @@ from gradserve.execution.numpy.schedule import NumpySchedule
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.graph import Graph
 from gradserve.ir.types import ElementType, TensorType
-from gradserve.jobs.context import Context
-from gradserve.jobs.programs import Programs
-from gradserve.jobs.sweep import Sweep
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.programs import Programs
+from gradserve.jobs.sweeps.sweep import Sweep
 from gradserve.ops import OP_SET, builder
 from gradserve.pools.in_order import Inbox
 from gradserve.pools.local.pool import LocalPool

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from gradserve.client.embedded import EmbeddedBackend
 from gradserve.client.transport.deadline import Deadline
-from gradserve.jobs import explain, pace
+from gradserve.jobs import explain
+from gradserve.jobs.sweeps import pace
 from gradserve.questions.derivations import Gradient
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.explanation import Explain
@@ -34,7 +35,7 @@ def test_told_seconds_go_by_it_and_nothing_else_does(monkeypatch):
 
 def test_it_is_what_the_yardsticks_take_of_what_is_predicted_for_them(monkeypatch):
     clock = iter(range(1000))
-    monkeypatch.setattr("gradserve.jobs.pace.time.thread_time", lambda: float(next(clock)))  # a second each
+    monkeypatch.setattr("gradserve.jobs.sweeps.pace.time.thread_time", lambda: float(next(clock)))  # a second each
     taken = [pace._measured(graph) for graph in (pace._steps(), pace._product(), pace._reading(), pace._functions())]
     found = pace.pace.__wrapped__()
     assert math.isclose(found, math.prod(taken) ** (1 / 4))

@@ -5,8 +5,8 @@ import pytest
 
 from gradserve.client.tracing.trace import trace
 from gradserve.ir.errors import InvalidRequest
-from gradserve.jobs.context import Context
-from gradserve.jobs.sweep import Sweep
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.sweep import Sweep
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Options, Placement
 from gradserve.questions.derivations import Evaluate

@@ -15,8 +15,8 @@ from gradserve.ir import budget
 from gradserve.ir.budget import EVERY
 from gradserve.ir.errors import Cancelled, LimitExceeded
 from gradserve.ir.graph import Graph
-from gradserve.jobs.limits import Limits
-from gradserve.jobs.programs import Axis, Programs, go_on
+from gradserve.jobs.sweeps.limits import Limits
+from gradserve.jobs.sweeps.programs import Axis, Programs, go_on
 from gradserve.ops import OP_SET, builder
 from gradserve.ops.contraction.contract import Contract
 from gradserve.ops.control.derivatives import Jvp, Vjp

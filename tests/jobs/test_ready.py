@@ -11,7 +11,7 @@ import pytest
 
 from gradserve.client import Client
 from gradserve.ir.errors import DeadlineExceeded, GradserveError, NotDifferentiable
-from gradserve.jobs.ready import Ready
+from gradserve.jobs.sweeps.ready import Ready
 from gradserve.questions.report import PHASES, Report
 
 DATA = np.random.default_rng(0).normal(size=(30, 4))

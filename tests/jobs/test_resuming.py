@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from gradserve.ir.errors import GradserveError, InvalidRequest
 from gradserve.jobs.answering import answers
-from gradserve.jobs.context import Context
-from gradserve.jobs.probing import ESTIMATORS
-from gradserve.jobs.sweep import SweepSchedule
+from gradserve.jobs.estimates.probing import ESTIMATORS
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.sweep import SweepSchedule
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Batch, Call, Options, Reduction
@@ -110,14 +110,14 @@ QUESTIONS: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def short_visits(monkeypatch):
     """Systems take several visits, however quick products are."""
-    monkeypatch.setattr("gradserve.jobs.solve.VISIT_SECONDS", 2e-4)
+    monkeypatch.setattr("gradserve.jobs.estimates.solve.VISIT_SECONDS", 2e-4)
 
 
 @pytest.fixture(scope="module")
 def whole(context) -> Mapping[str, list[Any]]:
     """Every stream from its beginning to its end."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gradserve.jobs.solve.VISIT_SECONDS", 2e-4)
+        patch.setattr("gradserve.jobs.estimates.solve.VISIT_SECONDS", 2e-4)
         return {name: list(answers(context, question, Control())) for name, question in QUESTIONS.items()}
 
 
@@ -158,7 +158,7 @@ def test_a_stream_goes_on_from_each_of_its_answers(name, whole):
 @pytest.mark.parametrize("name", ["hutchinson-tolerance", "diagonal", "auto", "values"])
 def test_a_stream_that_takes_long_goes_on_from_between_its_looks(name, context, monkeypatch):
     """It tells how far it is after every chunk, and ends as one that does not."""
-    monkeypatch.setattr("gradserve.jobs.vectors.BLOCK_SECONDS", 0.0)
+    monkeypatch.setattr("gradserve.jobs.sweeps.vectors.BLOCK_SECONDS", 0.0)
     question = replace(QUESTIONS[name], max_probes=250, relative_tolerance=0.0)
     found = list(answers(context, question, Control()))
     taken = [answer.probes for answer in found]
@@ -244,7 +244,7 @@ def test_a_state_that_is_too_large_has_no_token(whole, context, monkeypatch):
 
 
 def test_products_that_are_too_many_are_not_kept(whole, context, monkeypatch):
-    monkeypatch.setattr("gradserve.jobs.traces.MOST_BYTES", 1000)
+    monkeypatch.setattr("gradserve.jobs.estimates.traces.MOST_BYTES", 1000)
     found = list(answers(context, QUESTIONS["xtrace"], Control()))
     assert {each.token for each in found} == {b""}
     assert bits(found[-1]) == bits(whole["xtrace"][-1])

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from gradserve.ir.graph import Graph
-from gradserve.jobs import cut, derivative
-from gradserve.jobs.context import Context
-from gradserve.jobs.folds import Gathered
+from gradserve.jobs.derivatives import derivative
+from gradserve.jobs.sweeps import cut
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.folds import Gathered
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.prepared import PreparedSchedules

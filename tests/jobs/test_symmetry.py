@@ -5,8 +5,8 @@ import pytest
 
 from gradserve.ir.errors import Cancelled, InvalidRequest, LimitExceeded, NotDifferentiable
 from gradserve.jobs.answering import answers
-from gradserve.jobs.context import Context
-from gradserve.jobs.limits import Limits
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.limits import Limits
 from gradserve.ops import builder
 from gradserve.ops.elementwise.arithmetic import Mul
 from gradserve.ops.elementwise.powers import Exp

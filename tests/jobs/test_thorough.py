@@ -5,8 +5,8 @@ import pytest
 
 from gradserve.execution import installed
 from gradserve.ir.graph import Literal
-from gradserve.jobs import losses, thorough
-from gradserve.jobs.context import Context
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.verifications import losses, thorough
 from gradserve.ops import builder
 from gradserve.ops.contraction.contract import Contract
 from gradserve.ops.elementwise.trigonometry import Tanh

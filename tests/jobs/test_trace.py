@@ -8,8 +8,8 @@ import pytest
 from gradserve.estimation.samplers import signs
 from gradserve.ir.errors import Cancelled, InvalidRequest, LimitExceeded, NotDifferentiable, NumericalFailure
 from gradserve.jobs.answering import answers
-from gradserve.jobs.context import Context
-from gradserve.jobs.limits import Limits
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.limits import Limits
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Batch, Call, Reduction

@@ -3,9 +3,9 @@
 import pytest
 
 from gradserve.autodiff import names
-from gradserve.jobs import cut, vectors
-from gradserve.jobs.programs import go_on
-from gradserve.jobs.vectors import OverVectors
+from gradserve.jobs.sweeps import cut, vectors
+from gradserve.jobs.sweeps.programs import go_on
+from gradserve.jobs.sweeps.vectors import OverVectors
 from gradserve.questions.derivations import Hvp
 from tests.jobs.support import arguments_of, call_of, layer
 

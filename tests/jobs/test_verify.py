@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gradserve.ir.errors import Cancelled, InvalidRequest, LimitExceeded, NotDifferentiable
-from gradserve.jobs.context import Context
-from gradserve.jobs.limits import Limits
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.limits import Limits
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Batch, Call

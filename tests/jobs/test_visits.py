@@ -18,10 +18,10 @@ from gradserve.ir.errors import (
     NumericalFailure,
 )
 from gradserve.jobs.answering import answers
-from gradserve.jobs.context import Context
 from gradserve.jobs.explain import explain
-from gradserve.jobs.limits import Limits
-from gradserve.jobs.programs import go_on
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.limits import Limits
+from gradserve.jobs.sweeps.programs import go_on
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Batch, Call

@@ -7,7 +7,7 @@ import pytest
 import ray
 from ray._private.internal_api import node_stats
 
-from gradserve.jobs.context import Context
+from gradserve.jobs.sweeps.context import Context
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.ray import cluster as local_cluster

@@ -9,7 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gradserve import wire
-from gradserve.jobs.limits import Limits
+from gradserve.jobs.sweeps.limits import Limits
 from gradserve.ops import OP_SET
 from gradserve.text.parsing import parse
 from gradserve.v1 import derivative_service_pb2 as pb

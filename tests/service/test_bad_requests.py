@@ -77,7 +77,7 @@ def test_plan_over_a_limit_is_refused_before_anything_is_allocated(stubs, server
 
 
 def test_too_many_operations(start):
-    from gradserve.jobs.limits import Limits
+    from gradserve.jobs.sweeps.limits import Limits
 
     _, stubs = start(limits=Limits(flops=3.0))
     refused = gradient(stubs, call_of())

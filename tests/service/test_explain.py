@@ -12,8 +12,8 @@ from gradserve.client.transport.deadline import Deadline
 from gradserve.client.transport.remote import RemoteBackend
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.types import type_of
-from gradserve.jobs import cut
-from gradserve.jobs.limits import Limits
+from gradserve.jobs.sweeps import cut
+from gradserve.jobs.sweeps.limits import Limits
 from gradserve.questions.call import Placement
 from gradserve.questions.derivations import DERIVATIONS
 from gradserve.questions.derivatives import Derivatives, Differentiate

@@ -7,7 +7,7 @@ import pytest
 
 from gradserve.client.tracing.trace import trace
 from gradserve.jobs.answering import answers
-from gradserve.jobs.context import Context
+from gradserve.jobs.sweeps.context import Context
 from gradserve.pools.local.pool import LocalPool
 from gradserve.questions.call import Call
 from gradserve.questions.derivations import Gradient

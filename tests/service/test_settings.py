@@ -17,7 +17,7 @@ from gradserve import wire
 from gradserve.ir.errors import InvalidRequest
 from gradserve.ir.limits import GraphLimits
 from gradserve.ir.quantities import Count, Quantity
-from gradserve.jobs.limits import Limits
+from gradserve.jobs.sweeps.limits import Limits
 from gradserve.runtime.memory import memory_limit
 from gradserve.service.__main__ import main
 from gradserve.service.configuration import described

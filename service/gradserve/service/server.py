@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 import grpc
 
-from gradserve.jobs.context import Context
-from gradserve.jobs.programs import Programs
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.programs import Programs
 from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.ray.joined_node import JoinedNode, require_head
 from gradserve.questions.asked import QUESTIONS

@@ -9,10 +9,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradserve.jobs import eigenpairs, estimates, explain, inspect, kinks, solve, spectrum, taylor, verify, zero_order
-from gradserve.jobs.context import Context
-from gradserve.jobs.probing import ESTIMATORS
-from gradserve.jobs.ready import Ready, key_of
+from gradserve.jobs import explain
+from gradserve.jobs.derivatives import inspect, kinks, taylor
+from gradserve.jobs.estimates import eigenpairs, estimates, solve, spectrum, zero_order
+from gradserve.jobs.estimates.probing import ESTIMATORS
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.ready import Ready, key_of
+from gradserve.jobs.verifications import verify
 from gradserve.questions.asked import Answer, Question
 from gradserve.questions.call import AtKinks
 from gradserve.questions.derivatives import Differentiate

@@ -10,18 +10,18 @@ from typing import Any
 from gradserve.ir.budget import PLANNING
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph
-from gradserve.jobs import eigenpairs, estimates, solve, spectrum, zero_order
-from gradserve.jobs.calls import checked, inputs_in_question
-from gradserve.jobs.context import Context
-from gradserve.jobs.counted import counting
-from gradserve.jobs.dense import mode_of, ways
-from gradserve.jobs.dense import schedule as schedule_dense
-from gradserve.jobs.derivative import schedule as schedule_derivative
-from gradserve.jobs.multiplied import product_of
-from gradserve.jobs.pace import pace
-from gradserve.jobs.probing import ESTIMATORS
-from gradserve.jobs.programs import Check
-from gradserve.jobs.sweep import Sweep, SweepSchedule
+from gradserve.jobs.derivatives.dense import mode_of, ways
+from gradserve.jobs.derivatives.dense import schedule as schedule_dense
+from gradserve.jobs.derivatives.derivative import schedule as schedule_derivative
+from gradserve.jobs.estimates import eigenpairs, estimates, solve, spectrum, zero_order
+from gradserve.jobs.estimates.multiplied import product_of
+from gradserve.jobs.estimates.probing import ESTIMATORS
+from gradserve.jobs.sweeps.calls import checked, inputs_in_question
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.counted import counting
+from gradserve.jobs.sweeps.pace import pace
+from gradserve.jobs.sweeps.programs import Check
+from gradserve.jobs.sweeps.sweep import Sweep, SweepSchedule
 from gradserve.questions.derivations import Derivation, Evaluate
 from gradserve.questions.derivatives import Differentiate
 from gradserve.questions.eigenpairs import TopEigenpairs

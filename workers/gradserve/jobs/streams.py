@@ -17,8 +17,8 @@ from gradserve.ir.errors import (
 )
 from gradserve.ir.types import Array
 from gradserve.jobs.answering import answers, ready_for
-from gradserve.jobs.context import Context
-from gradserve.jobs.ready import Ready
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.ready import Ready
 from gradserve.questions.call import Call, arrays_of
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Kinks, Report

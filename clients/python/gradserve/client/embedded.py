@@ -17,10 +17,10 @@ from gradserve.ir.errors import BlobNotFound, DeadlineExceeded
 from gradserve.ir.graph import BlobRef
 from gradserve.ir.types import Array
 from gradserve.jobs.answering import answers, ready_for
-from gradserve.jobs.calls import named_vectors
-from gradserve.jobs.context import Context
 from gradserve.jobs.embedded import embedded_context
 from gradserve.jobs.streams import parts
+from gradserve.jobs.sweeps.calls import named_vectors
+from gradserve.jobs.sweeps.context import Context
 from gradserve.questions.asked import Answer, Question, arrays_of, graph_of
 from gradserve.questions.derivatives import Derivatives, Differentiate
 from gradserve.questions.report import Report

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from gradserve.ir.errors import Overloaded, Unavailable
-from gradserve.jobs.ready import BESIDE_SECONDS
+from gradserve.jobs.sweeps.ready import BESIDE_SECONDS
 from gradserve.runtime.control import Control
 from gradserve.runtime.planned import Planned
 from gradserve.service.admission.fair import Entry

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gradserve.jobs.context import Context
-from gradserve.jobs.limits import Limits
+from gradserve.jobs.sweeps.context import Context
+from gradserve.jobs.sweeps.limits import Limits
 from gradserve.runtime.caches import Lru
 from gradserve.service.identity.caller import Caller, lower
 

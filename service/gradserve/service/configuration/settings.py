@@ -29,7 +29,7 @@ from gradserve.ir.quantities import (
     Workers,
 )
 from gradserve.ir.records import dataclass
-from gradserve.jobs.limits import Limits
+from gradserve.jobs.sweeps.limits import Limits
 from gradserve.service.configuration.amounts import Amounts
 from gradserve.service.configuration.described import PREFIX, require_described
 from gradserve.service.configuration.hosts import host_and_port, host_of

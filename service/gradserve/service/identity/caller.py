@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Literal, TypeAlias
 
 from gradserve.ir.records import dataclass
-from gradserve.jobs.limits import Limits
+from gradserve.jobs.sweeps.limits import Limits
 
 Kind: TypeAlias = Literal["anonymous", "certificate", "token", "oidc"]
 

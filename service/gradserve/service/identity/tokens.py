@@ -19,7 +19,7 @@ import yaml
 
 from gradserve.ir.errors import InvalidRequest, shown
 from gradserve.ir.records import dataclass
-from gradserve.jobs.limits import Limits
+from gradserve.jobs.sweeps.limits import Limits
 from gradserve.service.configuration.described import nearest, settings_of
 from gradserve.service.configuration.files import contents
 from gradserve.service.identity.caller import OTHERS, Caller

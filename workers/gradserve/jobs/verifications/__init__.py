@@ -1,0 +1,1 @@
+"""Derivatives compared with what does without them."""
