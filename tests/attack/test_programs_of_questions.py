@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gradserve.autodiff import derive
 from gradserve.autodiff.derivation import EveryValue
 from gradserve.client import Client
 from gradserve.execution.numpy import executor
@@ -14,6 +15,7 @@ from gradserve.jobs.sweeps.limits import Limits
 from gradserve.jobs.sweeps.programs import Programs, go_on
 from gradserve.ops import builder
 from gradserve.questions.derivations import Gradient
+from gradserve.verification import slopes
 from tests.attack import shapes, traced
 
 
@@ -68,7 +70,7 @@ def test_programs_among_which_a_question_chooses_have_a_part_of_the_values_each(
         made = Programs(limits=Limits(plan_values=1000))
         with made.spending(graph, go_on, among):
             made.derived(graph, Gradient(("x",)))
-            budget.planned((values - 100) // budget.STEP_VALUES)
+            budget.planned(graph, (values - 100) // budget.STEP_VALUES)
 
     spent(1000, 1)
     spent(500, 2)
@@ -80,3 +82,18 @@ def test_planted_loops_put_together_would_be_seen(monkeypatch):
     monkeypatch.setattr(making, "Careful", type("Nothing", (), {}))
     with pytest.raises(KeyError):
         test_values_are_inspected_where_their_derivatives_are_no_numbers()
+
+
+def test_second_derivatives_are_verified_within_what_may_be_spent(monkeypatch):
+    """What is verified is derived first: of functions in each other for twenty seconds, where nothing counted it."""
+    within: list[budget.Budget | None] = []
+
+    def noted(*given):
+        within.append(budget.current.get())
+        return derive(*given)
+
+    monkeypatch.setattr(slopes, "derive", noted)
+    with Client() as client:
+        assert client.function(lambda w: np.sum(np.sin(w) * w), w=np.ones(3)).verify(np.ones(3), order=2).passed
+    assert within
+    assert None not in within

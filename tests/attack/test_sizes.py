@@ -9,6 +9,7 @@ import pytest
 
 from gradserve.autodiff import derive
 from gradserve.client import Client
+from gradserve.ir import graph as graphs
 from gradserve.ir import splat as splats
 from gradserve.ir.errors import InvalidGraph, LimitExceeded
 from gradserve.ir.graph import Graph
@@ -25,6 +26,7 @@ from gradserve.pools.pool import HEAVY_SECONDS
 from gradserve.questions.derivations import Gradient
 from gradserve.v1 import graph_pb2, tensor_pb2
 from gradserve.wire import decode_graph
+from tests.attack import shapes
 from tests.laws.support import evaluate
 
 F64 = tensor_pb2.ELEMENT_TYPE_FLOAT64
@@ -102,6 +104,24 @@ def test_functions_that_differ_in_little_have_hashes_of_their_own():
     functions = [function_of(2.0 + k, 1.0) for k in range(50)] + [function_of(2.0, 2.0 + k) for k in range(50)]
     assert len({hash(function) for function in functions}) == 100
     assert hash(functions[0]) == hash(function_of(2.0, 1.0))
+
+
+def test_functions_in_functions_are_compared_once_not_for_each_way_to_them(monkeypatch):
+    """Equal ones that are not the same, each of which calls the next twice."""
+    compared: list[Graph] = []
+    alike = graphs._alike
+
+    def noted(one: Graph, other: Graph) -> bool:
+        compared.append(one)
+        return alike(one, other)
+
+    monkeypatch.setattr(graphs, "_alike", noted)
+    for depth, most in ((4, 30), (9, 70)):
+        one, other = (shapes.of_shape(shapes.SHAPES["nested"], depth) for _ in range(2))
+        assert one == other
+        assert 0 < len(compared) < most
+        assert one != shapes.of_shape(shapes.SHAPES["nested"], depth - 1)
+        compared.clear()
 
 
 # ---- chains of views

@@ -20,7 +20,6 @@ from gradserve.jobs.sweeps.programs import Axis, Programs, go_on
 from gradserve.ops import OP_SET, builder
 from gradserve.ops.contraction.contract import Contract
 from gradserve.ops.control.derivatives import Jvp, Vjp
-from gradserve.optimize import pipeline
 from gradserve.questions.derivations import Derivation, Evaluate, Gradient, Hvp
 from gradserve.v1 import graph_pb2
 from gradserve.wire import decode_graph
@@ -70,7 +69,6 @@ def nested(depth: int) -> Graph:
     [(Limits(plan_values=90_000), "plan_values"), (Limits(plan_graphs=20, plan_values=10**9), "plan_graphs")],
 )
 def test_functions_in_functions_are_derived_within_what_may_be_spent(limits, limit):
-    pipeline._optimized.cache_clear()  # what other tests have made need not be made again
     with pytest.raises(LimitExceeded) as refused:
         Programs(limits=limits).derived(nested(7), Hvp(("x0",)))
     assert refused.value.limit == limit
@@ -103,7 +101,7 @@ def test_derivatives_in_each_other_are_written_out_while_they_are_few(derivative
 
 def test_values_count_while_they_are_made():
     limits = Limits(plan_values=1000)
-    _, _, most = limits.planning(nested(1))
+    most = limits.planning(nested(1)).values
     with Programs(limits=limits).spending(nested(1), go_on):
         g = builder()
         value = g.input("x", real())

@@ -20,12 +20,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
+from gradserve.ir import account
+from gradserve.ir.account import LESS, Account, Effort
 from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph
 from gradserve.ir.shapes import MAX_BYTES
 from gradserve.ir.types import TensorType
 
 _T = TypeVar("_T")
+_K = TypeVar("_K", bound=Hashable)
 _P = ParamSpec("_P")
 EVERY = 128
 """Nodes of one graph between two looks; a power of two."""
@@ -49,12 +52,22 @@ class Budget:
     """
 
     def __init__(
-        self, nodes: int, graphs: int, seconds: float, check: Callable[[], None], values: float = math.inf
+        self,
+        nodes: int,
+        graphs: int,
+        seconds: float,
+        check: Callable[[], None],
+        values: float = math.inf,
+        of_all: float = math.inf,
     ) -> None:
-        """Time of this thread runs from now on; what `check` raises ends the work as well."""
-        self._nodes, self._graphs, self._seconds, self._check = nodes, graphs, seconds, check
-        self._values = values
-        self._built = 0
+        """Time of this thread runs from now on; what `check` raises ends the work as well.
+
+        There may be so many `values`, but with all that the request has taken before not more than `of_all`.
+        """
+        self._nodes, self._seconds, self._check = nodes, seconds, check
+        self.account = account.current.get() or Account()
+        self._values = min(of_all, self.account.values + values)
+        self._graphs = self.account.graphs + graphs
         self._begun: list[Passing] = []
         self.made: dict[Hashable, tuple[Any, Any]] = {}
         """What `remembered` functions have made, and of what: so that none of that is mistaken for what comes later."""
@@ -63,11 +76,7 @@ class Budget:
     def begin(self, maker: Passing) -> None:
         """Lets one more graph be made; raises what `look` does."""
         self._begun.append(maker)
-        if len(self._begun) > self._graphs:
-            text = (
-                f"deriving and optimising makes more than {self._graphs} graphs of functions, by the limit plan_graphs"
-            )
-            raise LimitExceeded("plan_graphs", f"{text}; call functions in fewer places")
+        self.account.graphs += 1
         self.look(0)
 
     def built(self, values: int) -> None:
@@ -79,13 +88,32 @@ class Budget:
         Raises:
             LimitExceeded: there are too many by now.
         """
-        self._built += values
-        self._require_few(self._built)
+        self.account.values += values
+        self.require()
 
-    def _require_few(self, values: int) -> None:
-        if values > self._values:
-            text = f"a program takes more than {self._values} values, nodes and steps to make, by the limit plan_values"
-            raise LimitExceeded("plan_values", f"{text}; {_ADVICE}, or call functions in fewer places")
+    def require(self, values: int = 0) -> None:
+        """Lets work go on that has taken so many values more than are taken down. Raises what `built` does."""
+        self.account.require(self._values, self._graphs, values)
+
+    @contextmanager
+    def working(self, of: Hashable = None) -> Iterator[Effort]:
+        """Work whose result is to be remembered. What it takes does not depend on what was made before."""
+        made, self.made = self.made, {}
+        try:
+            with self.account.working(of) as effort:
+                yield effort
+        finally:
+            self.made = made
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Work that nobody has asked for, and that is not charged."""
+        own, self.account = self.account, Account()
+        try:
+            with account.charging(self.account):
+                yield
+        finally:
+            self.account = own
 
     def end(self) -> None:
         """Frees what has made graphs: values know it and each other, and would wait for a collection of garbage.
@@ -114,12 +142,12 @@ class Budget:
             LimitExceeded: the graph, the values or the time are over their limit, `plan_nodes`, `plan_values` or
                 `plan_seconds`.
         """
-        self._require_few(self._built + values)
+        self.require(values)
         if nodes > self._nodes:
-            text = f"a derived graph grows over {self._nodes} nodes, the limit plan_nodes; {_ADVICE}"
+            text = f"a derived graph grows over {self._nodes} nodes, the limit plan_nodes; {LESS}"
             raise LimitExceeded("plan_nodes", text)
         if time.thread_time() > self._end:
-            text = f"deriving and optimising takes more than {self._seconds:.3g} s, the limit plan_seconds; {_ADVICE}"
+            text = f"deriving and optimising takes more than {self._seconds:.3g} s, the limit plan_seconds; {LESS}"
             raise LimitExceeded("plan_seconds", text)
         self._check()
 
@@ -127,7 +155,6 @@ class Budget:
 _SMALLER = "ask about smaller arrays"
 PLANNING = frozenset({"plan_nodes", "plan_graphs", "plan_values", "plan_seconds"})
 """The limits by which the making of a program is refused."""
-_ADVICE = "ask for a lower order, or write loops as loops"
 current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 """That of the work in this thread; None means any amount."""
 
@@ -174,6 +201,31 @@ def once_of(things: tuple[object, ...], make: Callable[[], _T]) -> _T:
     return found
 
 
+def of_equal(most: int) -> Callable[[Callable[[_K], _T]], Callable[[_K], _T]]:
+    """Makes a function one that makes the same of equal things once within a budget, or else of the last so many.
+
+    What a budget has made is not another's: what work takes would depend on what others have asked for.
+    """
+
+    def decorated(make: Callable[[_K], _T]) -> Callable[[_K], _T]:
+        kept = functools.lru_cache(most)(make)
+
+        @functools.wraps(make)
+        def found(given: _K) -> _T:
+            budget = current.get()
+            if budget is None:
+                return kept(given)
+            known = budget.made.get((make, given))
+            if known is None:
+                known = budget.made[make, given] = make(given), given
+            result: _T = known[0]
+            return result
+
+        return found
+
+    return decorated
+
+
 def _known_by(thing: Any) -> Hashable:
     if isinstance(thing, Graph):
         return id(thing)
@@ -191,7 +243,8 @@ def spending(budget: Budget) -> Iterator[None]:
         return
     token = current.set(budget)
     try:
-        yield
+        with account.charging(budget.account):
+            yield
     finally:
         current.reset(token)
         budget.end()
@@ -204,10 +257,14 @@ def look() -> None:
         budget.look(0)
 
 
-def planned(steps: int) -> None:
-    """Takes down so many steps of a schedule that is about to be made. Raises what `Budget.built` does."""
+def planned(graph: Graph, steps: int) -> None:
+    """Takes down so many steps of a schedule that is about to be made. Raises what `Budget.built` does.
+
+    Of functions that are equal once: which of them are the very same depends on what others have asked for.
+    """
     budget = current.get()
-    if budget is not None:
+    if budget is not None and (planned, graph) not in budget.made:
+        budget.made[planned, graph] = None, graph
         budget.built(STEP_VALUES * steps)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradserve.ir.account import Account, charging
 from gradserve.jobs import explain
 from gradserve.jobs.derivatives import inspect, kinks, taylor
 from gradserve.jobs.estimates import eigenpairs, estimates, solve, spectrum, zero_order
@@ -98,9 +99,10 @@ def answers(context: Context, question: Question, control: Control) -> Iterator[
         GradserveError: of the kind that says why there is no answer; see the pages.
     """
     question = rounded(question)
-    found = PAGES[type(question)](context, question, control)
+    found, account = PAGES[type(question)](context, question, control), Account()
     while True:
-        with np.errstate(all="ignore"):  # NaN is data, counted and reported; between answers the caller's state holds
+        # NaN is data, counted and reported; between answers the caller's state holds.
+        with np.errstate(all="ignore"), charging(account):
             answer = next(found, None)
         if answer is None:
             return

@@ -5,11 +5,11 @@ Common subexpressions fall together and dead code falls away in the builder, whi
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Collection, Sequence
 
 from gradserve.autodiff.walk import declare_inputs, leaves
+from gradserve.ir.budget import of_equal
 from gradserve.ir.builder import Application, Builder, Value
 from gradserve.ir.graph import Graph, Node
 from gradserve.ir.op import Op
@@ -155,7 +155,7 @@ def _is_open(g: Builder, made: Application, new: Collection[int]) -> bool:
     return made.results[0].index in new and _rewritten(g, made.op, made.operands, ()) is not None
 
 
-@functools.lru_cache(maxsize=256)
+@of_equal(256)
 def _optimized(function: Graph) -> Graph:
     """A function that a node calls, optimised; each is met again in every pass.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-
 from gradserve.autodiff.smooth.rules import RULES, other
 from gradserve.autodiff.smooth.smoother import Smoother
 from gradserve.autodiff.walk import declare_inputs, leaves
+from gradserve.ir.budget import of_equal
 from gradserve.ir.graph import Graph
 from gradserve.ops import builder
 from gradserve.ops.control.custom_derivative import CustomDerivative
@@ -43,7 +42,7 @@ def _has_roots(graph: Graph) -> bool:
     return graph.holds(Abs, Sqrt, Pow, Hypot)
 
 
-@functools.lru_cache(maxsize=256)
+@of_equal(256)
 def smoothed_function(function: Graph) -> Graph:
     """A function that a node calls; loops call the same one in every derivative."""
     return smoothed(function)

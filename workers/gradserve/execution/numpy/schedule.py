@@ -109,7 +109,7 @@ def _peak_bytes(program: Program, steps: tuple[Step, ...]) -> int:
 def _steps(graph: Graph) -> tuple[Step, ...]:
     """The steps of a concrete graph, in its order."""
     drafts = drafts_of(graph)
-    planned(len(drafts))
+    planned(graph, len(drafts))
     types = graph.value_types
     last_use = _last_uses(graph, drafts)
     strides: dict[int, Strides] = {k: row_major(t.lengths) for k, t in enumerate(types[: graph.first_node_value])}

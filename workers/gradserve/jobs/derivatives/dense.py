@@ -17,6 +17,7 @@ import numpy as np
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import added_inputs
 from gradserve.autodiff.holomorphic import check_holomorphic
+from gradserve.ir.account import working
 from gradserve.ir.errors import InvalidRequest, LimitExceeded, NotDifferentiable, Violation
 from gradserve.ir.graph import Graph
 from gradserve.ir.shapes import shape_faults
@@ -124,10 +125,13 @@ def _settled(context: Context, question: Differentiate, check: Check, key: Hasha
     """The call, checked, and how it is answered: known if a call with arrays of these types was answered before."""
     known = context.dense.get(key)
     if known is not None and question.call.graph.is_concrete:
-        return question.call, *known
-    named = with_inputs(context, question, check)
-    products, scheduled = _chosen(context, named, check)
-    way = products, replace(scheduled, known=True)
+        products, scheduled, effort = known
+        context.programs.paid(effort, question.call.graph)
+        return question.call, products, scheduled
+    with working() as effort:
+        named = with_inputs(context, question, check)
+        products, scheduled = _chosen(context, named, check)
+    way = products, replace(scheduled, known=True), effort
     context.keep(context.dense, key, way, scheduled, scheduled.nbytes)
     return named.call, products, scheduled
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Hashable
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from gradserve.ir.account import Effort
 from gradserve.ir.errors import InvalidRequest, Violation
 from gradserve.ir.records import dataclass
 from gradserve.jobs.sweeps.compiling import Compiling
@@ -44,8 +45,8 @@ class Context:
     """Schedules of sweeps: a small call has no time to make its own anew."""
     ready: Lru[Hashable, Ready] = field(default_factory=lambda: Lru(1 << 28))
     """What answers calls of which all but the numbers is known."""
-    dense: Lru[Hashable, tuple[Way, SweepSchedule]] = field(default_factory=lambda: Lru(1 << 28))
-    """How matrices are made that were asked for before."""
+    dense: Lru[Hashable, tuple[Way, SweepSchedule, Effort]] = field(default_factory=lambda: Lru(1 << 28))
+    """How matrices are made that were asked for before, and what finding out took."""
 
     compiling: Compiling = field(default_factory=Compiling)
     """Machine code for programs that run often."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from gradserve.estimation import held
 from gradserve.execution import Schedule
@@ -11,6 +11,19 @@ from gradserve.ir.errors import LimitExceeded
 from gradserve.ir.graph import Graph, Origin
 from gradserve.ir.quantities import Bytes, Count, Number, Seconds
 from gradserve.ir.records import dataclass
+
+
+class Planning(NamedTuple):
+    """What planning may take."""
+
+    nodes: int
+    """Nodes of any one graph on the way."""
+    graphs: int
+    """Graphs on the way to one program."""
+    values: int
+    """Values, nodes and steps made for one program."""
+    of_all: int
+    """The same for all programs of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +34,8 @@ class Limits:
     PLAN_NODES_OF_VALUE: ClassVar[int] = 60
     PLAN_VALUES_OF_VALUE: ClassVar[int] = 100
     """For each value sent, of graphs of more than 2000: the Hessian of 300 layers none like another takes 92."""
+    PLAN_PROGRAMS: ClassVar[int] = 2
+    """So many times as much may be taken by a question that is answered by several programs, of such graphs."""
 
     WRITTEN_NODES: ClassVar[int] = 4000
     """Nodes of a graph in which derivatives of functions are written out, beside fifty for each node sent."""
@@ -31,8 +46,9 @@ class Limits:
     plan_graphs: Count = 1200
     """Graphs made on the way to a program, functions among them; beside `PLAN_GRAPHS_OF_NODE` for each node sent."""
     plan_values: Count = 205_000
-    """Values and nodes made for all these graphs together, and steps of schedules, each as two; or
-    `PLAN_VALUES_OF_VALUE` for each value sent, if that is more. It is what a processor makes in 0.6 to 0.9 s."""
+    """Values and nodes made for all that one request asks, and steps of schedules, each as two; or for a program
+    `PLAN_VALUES_OF_VALUE` for each value sent, if that is more. It is what a processor makes in 0.6 to 0.9 s. What is
+    remembered counts as well."""
     plan_seconds: Seconds = 60.0
     """Processor seconds of making the programs of one job."""
     explain_letters: Count = 1 << 18
@@ -60,25 +76,27 @@ class Limits:
     directions: Count = 1_000
     """Directions of one verification."""
 
-    def planning(self, graph: Graph) -> tuple[int, int, int]:
-        """How many nodes one graph may have, and how many graphs and values there may be, on the way from this one.
+    def planning(self, graph: Graph) -> Planning:
+        """What may be made on the way from this graph.
 
         What it sends counts: of functions once, however often they are called.
         """
         sent = (graph, *graph.functions)
         nodes = sum(len(each.nodes) for each in sent)
         values = sum(len(each.value_types) for each in sent)
-        return (
-            self.plan_nodes + self.PLAN_NODES_OF_VALUE * values,
-            self.plan_graphs + self.PLAN_GRAPHS_OF_NODE * nodes,
-            max(self.plan_values, self.PLAN_VALUES_OF_VALUE * values),
+        of_values = self.PLAN_VALUES_OF_VALUE * values
+        return Planning(
+            nodes=self.plan_nodes + self.PLAN_NODES_OF_VALUE * values,
+            graphs=self.plan_graphs + self.PLAN_GRAPHS_OF_NODE * nodes,
+            values=max(self.plan_values, of_values),
+            of_all=max(self.plan_values, self.PLAN_PROGRAMS * of_values),
         )
 
-    def writing(self, graph: Graph) -> tuple[int, int, int]:
+    def writing(self, graph: Graph) -> Planning:
         """The same for writing out derivatives: each of them in another doubles what is there."""
-        most, graphs, values = self.planning(graph)
+        most = self.planning(graph)
         nodes = sum(len(each.nodes) for each in (graph, *graph.functions))
-        return min(most, self.WRITTEN_NODES + self.WRITTEN_NODES_OF_NODE * nodes), graphs, values
+        return most._replace(nodes=min(most.nodes, self.WRITTEN_NODES + self.WRITTEN_NODES_OF_NODE * nodes))
 
     def check_graph(self, graph: Graph) -> None:
         """Refuses a graph with an enormous value before anything is planned.

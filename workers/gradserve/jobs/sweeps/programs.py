@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from gradserve.autodiff import derive, names, vmap, written_out
 from gradserve.autodiff.derivation import Careful, EveryValue, KinkCounts, WithKinks
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Executor, Instance, Program, Schedule, instance_of
+from gradserve.ir import account
+from gradserve.ir.account import Effort
 from gradserve.ir.budget import Budget, current, spending
 from gradserve.ir.graph import Graph
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
-from gradserve.jobs.sweeps.limits import Limits
+from gradserve.jobs.sweeps.limits import Limits, Planning
 from gradserve.ops import builder
 from gradserve.ops.control.derivatives import Derivative
 from gradserve.optimize import in_order, optimize, rerolled
@@ -25,6 +28,11 @@ from gradserve.runtime.garbage import uncollected
 from gradserve.runtime.turns import PLANNING
 
 Check: TypeAlias = Callable[[], None]
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
+_Kept: TypeAlias = Lru[_K, tuple[_V, Effort]]
+"""What was made, with the effort that it took."""
+_Weight: TypeAlias = Callable[[_V], int]
 _NODE_BYTES = 1000
 """What a node takes with its step: 840 bytes in a schedule of 11,000 nodes."""
 
@@ -53,10 +61,10 @@ class Programs:
         The `limits` say what may be spent on one program.
         """
         self._limits = limits or Limits()
-        self._written: Lru[Graph, Graph] = Lru(capacity)
-        self._graphs: Lru[tuple[str, Derivation], Graph] = Lru(capacity)
-        self._instances: Lru[tuple[str, Derivation, Axis | None], Instance] = Lru(capacity)
-        self._schedules: Lru[tuple[str, str], Schedule] = Lru(capacity)
+        self._written: _Kept[Graph, Graph] = Lru(capacity)
+        self._graphs: _Kept[tuple[str, Derivation], Graph] = Lru(capacity)
+        self._instances: _Kept[tuple[str, Derivation, Axis | None], Instance] = Lru(capacity)
+        self._schedules: _Kept[tuple[str, str], Schedule] = Lru(capacity)
 
     def written_out(self, graph: Graph, check: Check = go_on) -> Graph:
         """The graph without derivatives of functions in it. What `check` raises ends the work.
@@ -67,12 +75,8 @@ class Programs:
         """
         if not graph.holds(Derivative):
             return graph
-        found = self._written.get(graph)
-        if found is None:
-            with self._within(self._limits.writing(graph), check):
-                found = written_out(graph)
-            self._written.put(graph, found, weight(found))
-        return found
+        most = self._limits.writing(graph)
+        return self._found(self._written, graph, most, check, lambda: written_out(graph), weight)[0]
 
     def derived(self, graph: Graph, derivation: Derivation, check: Check = go_on) -> Graph:
         """The derived and optimised graph for one example. What `check` raises ends the work.
@@ -80,13 +84,12 @@ class Programs:
         Raises:
             LimitExceeded: it takes more nodes or time than the limits allow.
         """
-        key = (graph.digest, derivation)
-        found = self._graphs.get(key)
-        if found is None:
-            with self.spending(graph, check):
-                found = optimize(derive(_given(graph, derivation), derivation), check)
-            self._graphs.put(key, found, weight(found))
-        return found
+
+        def make() -> Graph:
+            return optimize(derive(_given(graph, derivation), derivation), check)
+
+        most = self._limits.planning(graph)
+        return self._found(self._graphs, (graph.digest, derivation), most, check, make, weight)[0]
 
     def instance(
         self, graph: Graph, derivation: Derivation, axis: Axis | None = None, check: Check = go_on
@@ -95,38 +98,73 @@ class Programs:
 
         What `check` raises ends the work: large graphs take seconds.
         """
-        key = (graph.digest, derivation, axis)
-        found = self._instances.get(key)
-        if found is not None:
-            return found, True
-        with self.spending(graph, check):
+
+        def make() -> Instance:
             derived = self.derived(graph, derivation, check)
             check()
             final = derived if axis is None else optimize(_along(derived, axis), check)
             check()
-            instance = instance_of(final)
-        self._instances.put(key, instance, weight(final))
-        return instance, False
+            return instance_of(final)
 
-    def spending(self, graph: Graph, check: Check, among: int = 1) -> AbstractContextManager[None]:
+        most, key = self._limits.planning(graph), (graph.digest, derivation, axis)
+        return self._found(self._instances, key, most, check, make, _weight_of_instance)
+
+    def spending(self, graph: Graph, check: Check, among: int = 1) -> AbstractContextManager[Budget]:
         """Work on programs of a graph within the limits, or within those of the work that it is a part of.
 
-        A question that may need so many programs `among` which it chooses, or that are run one after the other, has a
-        part of all values for each. It is not what the others leave: that depends on which of them are known already.
-        Threads take turns at it.
+        A question that chooses one of so many programs `among` each other has a part of all values for each. Threads
+        take turns at it.
         """
-        nodes, graphs, values = self._limits.planning(graph)
-        return self._within((nodes, graphs, values // among), check)
+        most = self._limits.planning(graph)
+        return self._within(most._replace(values=most.values // among), check)
+
+    def paid(self, effort: Effort, graph: Graph) -> None:
+        """Has the request of this thread pay for what is known of a graph; what is under way is that of a request.
+
+        Raises:
+            LimitExceeded: it has taken more than it may, by now.
+        """
+        self._pay(effort, self._limits.planning(graph))
+
+    def _found(
+        self, kept: _Kept[_K, _V], key: _K, most: Planning, check: Check, make: Callable[[], _V], weight: _Weight[_V]
+    ) -> tuple[_V, bool]:
+        """What is kept under a key, or made now and kept; was it known?"""
+        known = kept.get(key)
+        if known is not None:
+            self._pay(known[1], most)
+            return known[0], True
+        of = key.digest if isinstance(key, Graph) else key
+        with self._within(most, check) as budget, budget.working((make.__qualname__, of)) as effort:
+            found = make()
+        kept.put(key, (found, effort), weight(found))
+        return found, False
+
+    @staticmethod
+    def _pay(effort: Effort, most: Planning) -> None:
+        """Has work pay that is under way, or the request that this thread works for; without one nobody does."""
+        payer, budget = account.current.get(), current.get()
+        if payer is None:
+            return
+        payer.pay(effort)
+        if budget is not None:
+            budget.require()
+        else:
+            payer.require(most.of_all, math.inf)
 
     @contextmanager
-    def _within(self, most: tuple[int, int, int], check: Check) -> Iterator[None]:
-        if current.get() is not None:
-            yield
+    def _within(self, most: Planning, check: Check) -> Iterator[Budget]:
+        under_way = current.get()
+        if under_way is not None:
+            yield under_way
             return
-        nodes, graphs, values = most
-        budget = functools.partial(Budget, nodes, graphs, self._limits.plan_seconds, values=values)
-        with PLANNING.turn(check) as look, uncollected(), spending(budget(look)):
-            yield
+        new = functools.partial(
+            Budget, most.nodes, most.graphs, self._limits.plan_seconds, values=most.values, of_all=most.of_all
+        )
+        with PLANNING.turn(check) as look, uncollected():
+            budget = new(look)
+            with spending(budget):
+                yield budget
 
     def schedule(self, program: Program, executor: Executor, check: Check = go_on) -> Schedule:
         """How the executor will run the program. What `check` raises ends the work.
@@ -134,13 +172,12 @@ class Programs:
         Raises:
             LimitExceeded: it takes more time than the limits allow.
         """
-        key = (program.digest, executor.name)
-        found = self._schedules.get(key)
-        if found is None:
-            with self.spending(program.graph, check):
-                found = executor.schedule(program)
-            self._schedules.put(key, found, weight(program.graph))
-        return found
+
+        def make() -> Schedule:
+            return executor.schedule(program)
+
+        most, key = self._limits.planning(program.graph), (program.digest, executor.name)
+        return self._found(self._schedules, key, most, check, make, lambda _: weight(program.graph))[0]
 
 
 def _given(graph: Graph, derivation: Derivation) -> Graph:
@@ -150,6 +187,11 @@ def _given(graph: Graph, derivation: Derivation) -> Graph:
     while isinstance(of, Careful | WithKinks):
         of = of.derivation
     return given if isinstance(of, EveryValue | KinkCounts) else in_order(rerolled(given))
+
+
+def _weight_of_instance(instance: Instance) -> int:
+    """The same of its graph and constants."""
+    return weight(instance.program.graph) + sum(array.nbytes for array in instance.arrays.values())
 
 
 def weight(graph: Graph) -> int:

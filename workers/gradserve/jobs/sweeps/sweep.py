@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 
 from gradserve.autodiff import names
 from gradserve.autodiff.derivation import Careful
 from gradserve.estimation.recurrence import Recurrence
 from gradserve.execution import Executor, Program, candidates
+from gradserve.ir.account import Effort
 from gradserve.ir.graph import Graph
 from gradserve.ir.records import dataclass, once
 from gradserve.ir.types import Array
@@ -77,6 +78,7 @@ class Sweep:
         key = (self.graph.digest, self.derivation, self.axis, *job, context.goes_on)
         found = context.schedules.get(key)
         if found is not None:
+            context.programs.paid(found.planning, self.graph)
             return found
         candidates(self.options.executor)  # before any limit, so that explaining ends in the same error as running
         context.require_pool(self.options)
@@ -91,10 +93,11 @@ class Sweep:
 
     def unlimited(self, context: Context, check: Check = go_on) -> SweepSchedule:
         """The schedule, whether it is over a limit or not; but making it stays within what may be spent on that."""
-        with context.programs.spending(self.graph, check):
+        with context.programs.spending(self.graph, check) as budget, budget.working() as effort:
             schedules = [self._on(executor, context, check) for executor in candidates(self.options.executor)]
-            found = min(schedules, key=lambda schedule: schedule.seconds)
-            return found if self.options.executor else self._compiled(found, context, check)
+            found = replace(min(schedules, key=lambda schedule: schedule.seconds), planning=effort)
+            with budget.aside():  # whether there is machine code depends on what ran before
+                return found if self.options.executor else self._compiled(found, context, check)
 
     def _compiled(self, found: SweepSchedule, context: Context, check: Check) -> SweepSchedule:
         """The same chunks as machine code, if there is any and it is faster; else what may earn it by running.
@@ -113,7 +116,7 @@ class Sweep:
         """The same chunks on an executor."""
         schedules = {p.digest: context.programs.schedule(p, executor, check) for p in found.programs}
         pieces = [replace(p, schedule=schedules[p.instance.program.digest]) for p in found.pieces]
-        return self._placed(pieces, executor, context, found.known)
+        return replace(self._placed(pieces, executor, context, found.known), planning=found.planning)
 
     def _on(self, executor: Executor, context: Context, check: Check) -> SweepSchedule:
         known = True
@@ -158,6 +161,8 @@ class SweepSchedule:
     """The largest number of live bytes of one chunk."""
     seconds: float
     """Predicted seconds of all chunks on one worker."""
+    planning: Effort = field(default_factory=Effort)
+    """What making it took."""
     heat: Heat | None = None
     """What is told how long it ran, if it could run faster."""
 
@@ -198,7 +203,7 @@ class SweepSchedule:
         """
         sweep, programs = self.sweep, self.context.programs
         axis = None if sweep.axis is None else replace(sweep.axis, size=piece.stop - piece.start)
-        with programs.spending(sweep.graph, check, among=2):  # with the form that has been run
+        with programs.spending(sweep.graph, check):
             instance, _ = programs.instance(sweep.graph, Careful(sweep.derivation.wrt, sweep.derivation), axis, check)
             schedule = programs.schedule(instance.program, self.runs_on, check)
         self.context.limits.check_chunks([schedule])
@@ -217,10 +222,8 @@ class SweepSchedule:
     @once
     def planned(self) -> Planned:
         """What is predicted for all chunks, as whoever lets them begin sees it."""
-        beside = min(len(self.pieces) * self.sweep.laps, self.pool.size)
-        return Planned(
-            self.flops, self.bytes, self.seconds, self.seconds / max(1, beside), self.peak_bytes, self.pool.name
-        )
+        apart = self.seconds / max(1, min(len(self.pieces) * self.sweep.laps, self.pool.size))
+        return Planned(self.flops, self.bytes, self.seconds, apart, self.peak_bytes, self.pool.name)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -250,8 +253,7 @@ class SweepRun:
         """Runs nothing before the first result is asked for."""
         self._schedule, self._planned, self._results, self._control = schedule, planned, results, control
         self._started = time.perf_counter()
-        self._waited = float("inf")
-        self._done = self._retries = 0
+        self._waited, self._done, self._retries = float("inf"), 0, 0
         self._workers: dict[str, None] = {}
 
     def __iter__(self) -> Iterator[ChunkResult]:
@@ -276,10 +278,9 @@ class SweepRun:
         self, planned: float, batch_size: int | None = None, nonfinite_outputs: int = 0, kinks: Kinks | None = None
     ) -> Report:
         """What has been run, after `planned` seconds of planning. The number of points is the axis's unless given."""
-        axis = self._schedule.sweep.axis
+        schedule, axis = self._schedule, self._schedule.sweep.axis
         spent = time.perf_counter() - self._started
         queue = self._waited if self._done else 0.0
-        schedule = self._schedule
         share = self._done / (len(schedule.pieces) * schedule.sweep.laps)
         return Report(
             queue=queue,

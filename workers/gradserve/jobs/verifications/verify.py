@@ -196,7 +196,9 @@ def _slopes_along(
     parts = losses.layout.unpack(u)
     tangents = {names.along(name): parts[name].astype(types[name].element_type.dtype) for name in wrt}
     arguments = {**arrays_of(call.arguments), **tangents}
-    call = replace(call, graph=slope_along(call.graph, wrt), arguments=arguments)
+    with context.programs.spending(call.graph, control.check):
+        slope_of = slope_along(call.graph, wrt)
+    call = replace(call, graph=slope_of, arguments=arguments)
     return Losses(context, call, wrt, control, slope, spent)
 
 
