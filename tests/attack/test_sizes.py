@@ -228,6 +228,20 @@ def test_planted_looks_without_an_end_go_on(monkeypatch):
         with_a_rule(201)
 
 
+def test_whether_it_is_soon_known_does_not_depend_on_what_others_have_asked(monkeypatch):
+    """The steps of a loop are looked at anew for whoever sends it."""
+    inner, outer = handed_on(30), builder()
+    values = [outer.input(f"x{k}", REAL) for k in range(30)]
+    scan = Scan(inner, length=30, carries=30, scanned=0, reverse=False, stops=False)
+    function = outer.build({"y0": outer.apply(scan, [outer.constant(30), *values])[0]})
+    given = (linearity.LINEAR,) * 30
+    monkeypatch.setattr(linearity, "MOST_LOOKS", len(inner.value_types) + len(function.value_types) - 1)
+    assert linearity._seen(function, given) is None
+    linearity._seen.cache_clear()
+    assert linearity._seen(inner, given) is not None
+    assert linearity._seen(function, given) is None
+
+
 # ---- what clients tell of factors
 
 

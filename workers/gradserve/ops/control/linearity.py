@@ -36,7 +36,6 @@ Found: TypeAlias = "Way | NotLinear"
 """How a value depends on them, or why it is not linear: what no result is made of may be anything."""
 MOST_LOOKS = 500_000
 """At values of a function and of those that it calls: loops are looked at until what they carry no longer changes."""
-_left: ContextVar[list[int] | None] = ContextVar("looks left", default=None)
 
 
 class NotLinear(Exception):
@@ -55,14 +54,10 @@ def require_linear(function: Graph, inputs: Sequence[int], constraint: str, what
     """
     moving = frozenset(inputs)
     given = tuple(LINEAR if k in moving else OTHER for k in range(len(function.inputs)))
-    token = _left.set([MOST_LOOKS])
-    try:
-        found = _outputs(function, given)
-    except _Endless:
+    found = _seen(function, given)
+    if found is None:
         text = "its loops hand on what they carry so often that this cannot be seen soon; carry less"
-        raise ConstraintError(constraint, f"it is not linear in {what}: {text}") from None
-    finally:
-        _left.reset(token)
+        raise ConstraintError(constraint, f"it is not linear in {what}: {text}")
     for output, way in zip(function.outputs, found, strict=True):
         if isinstance(way, NotLinear):
             raise ConstraintError(constraint, f"it is not linear in {what}: {way}")
@@ -71,24 +66,51 @@ def require_linear(function: Graph, inputs: Sequence[int], constraint: str, what
             raise ConstraintError(constraint, text)
 
 
-def _look(values: int) -> None:
-    """Counts what is looked at."""
-    left = _left.get()
-    if left is not None:
-        left[0] -= values
-        if left[0] < 0:
-            raise _Endless
+class _Looking:
+    """How much may still be looked at, and what was found of the functions so far."""
+
+    def __init__(self) -> None:
+        self.left = MOST_LOOKS
+        self.known: dict[tuple[Graph, tuple[Found, ...]], tuple[Found, ...]] = {}
+
+
+_looking: ContextVar[_Looking] = ContextVar("looking")
 
 
 @functools.lru_cache(maxsize=1024)
+def _seen(function: Graph, inputs: tuple[Way, ...]) -> tuple[Found, ...] | None:
+    """How the outputs depend on inputs that depend on others like this; None if that cannot be seen soon.
+
+    What others have asked for makes no difference: of functions within it nothing is known before.
+    """
+    token = _looking.set(_Looking())
+    try:
+        return _outputs(function, inputs)
+    except _Endless:
+        return None
+    finally:
+        _looking.reset(token)
+
+
 def _outputs(function: Graph, inputs: tuple[Found, ...]) -> tuple[Found, ...]:
-    """How the outputs depend on inputs that depend on others like this."""
-    _look(len(function.value_types))
+    """The same of this function or one within it.
+
+    Raises:
+        _Endless: too much is looked at.
+    """
+    looking = _looking.get()
+    known = looking.known.get((function, inputs))
+    if known is not None:
+        return known
+    looking.left -= len(function.value_types)
+    if looking.left < 0:
+        raise _Endless
     ways: list[Found] = [*inputs]
     ways += [ZERO if isinstance(c, Literal) and not np.any(c.array) else OTHER for c in function.constants]
     for node in function.nodes:
         ways += _of_node(node, [ways[k] for k in node.operands])
-    return tuple(ways[output.value] for output in function.outputs)
+    found = looking.known[function, inputs] = tuple(ways[output.value] for output in function.outputs)
+    return found
 
 
 def _of_node(node: Node, operands: Sequence[Found]) -> Sequence[Found]:
