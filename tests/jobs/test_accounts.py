@@ -139,3 +139,32 @@ def test_programs_of_a_request_share_what_it_may_take(monkeypatch):
     within(limits, [600, 400])
     with pytest.raises(LimitExceeded, match="plan_values"):
         within(limits, [600, 402])
+
+
+def test_what_a_request_can_do_without_takes_nothing_from_what_it_needs(monkeypatch):
+    monkeypatch.setattr(Limits, "PLAN_VALUES_OF_VALUE", 0)
+    graph, made = graph_of("branched"), Programs(limits=Limits(plan_values=1000))
+
+    def needed(size: int) -> None:
+        with made.spending(graph, go_on):
+            budget.planned(graph, size // budget.STEP_VALUES)
+
+    def tried(size: int) -> bool:
+        try:
+            with made.trying(graph, go_on):
+                budget.planned(graph, size // budget.STEP_VALUES)
+        except LimitExceeded:
+            return False
+        return True
+
+    with charging(Account()):
+        assert [tried(500), tried(2)] == [True, False]  # half of it, for all that is tried
+        needed(600)
+        needed(400)
+    with charging(Account()):
+        needed(800)
+        assert [tried(202), tried(2)] == [False, False]
+        needed(200)
+    with charging(Account()):
+        needed(800)
+        assert tried(200)

@@ -31,13 +31,21 @@ class Effort:
 class Account:
     """What has been taken so far."""
 
-    __slots__ = ("_paid", "_under_way", "graphs", "values")
+    __slots__ = ("_paid", "_spare", "_under_way", "graphs", "values")
 
     def __init__(self) -> None:
         """Nothing yet."""
+        self._spare: Account | None = None
         self.values = self.graphs = 0
         self._paid: set[Hashable] = set()
         self._under_way: list[_UnderWay] = []
+
+    @property
+    def spare(self) -> Account:
+        """What has been taken by work that the request can do without."""
+        if self._spare is None:
+            self._spare = Account()
+        return self._spare
 
     def pay(self, effort: Effort) -> None:
         """Takes what a piece of work took and what it needs, unless that is paid already; `require` looks at it."""

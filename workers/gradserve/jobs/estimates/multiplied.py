@@ -115,7 +115,8 @@ class Products:
         columns = self._cut.pieces(0, self.space.size, self._context, check)
         seconds = sum(sweep.unlimited(self._context, check).seconds for sweep, _ in columns)
         try:
-            return self.space.size * self._whole().schedule(self._context, check).seconds / seconds
+            with self._context.programs.trying(question.call.graph, check):
+                return self.space.size * self._whole().schedule(self._context, check).seconds / seconds
         except (LimitExceeded, NotDifferentiable):
             return math.inf
 

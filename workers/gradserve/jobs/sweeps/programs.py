@@ -13,7 +13,7 @@ from gradserve.autodiff.derivation import Careful, EveryValue, KinkCounts, WithK
 from gradserve.autodiff.walk import declare_inputs, inline
 from gradserve.execution import Executor, Instance, Program, Schedule, instance_of
 from gradserve.ir import account
-from gradserve.ir.account import Effort
+from gradserve.ir.account import Account, Effort
 from gradserve.ir.budget import Budget, current, spending
 from gradserve.ir.graph import Graph
 from gradserve.ir.records import dataclass
@@ -117,6 +117,17 @@ class Programs:
         """
         most = self._limits.planning(graph)
         return self._within(most._replace(values=most.values // among), check)
+
+    @contextmanager
+    def trying(self, graph: Graph, check: Check) -> Iterator[None]:
+        """Work on programs that a request can do without: these have what others leave, and at most half of it all.
+
+        They take nothing from others, so that what comes after them is not refused in their place.
+        """
+        most, payer = self._limits.planning(graph), account.current.get() or Account()
+        left = min(most.of_all - payer.values, most.values // 2)
+        with account.charging(payer.spare), self._within(most._replace(of_all=left), check):
+            yield
 
     def paid(self, effort: Effort, graph: Graph) -> None:
         """Has the request of this thread pay for what is known of a graph; what is under way is that of a request.

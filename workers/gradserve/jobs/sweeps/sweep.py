@@ -203,7 +203,7 @@ class SweepSchedule:
         """
         sweep, programs = self.sweep, self.context.programs
         axis = None if sweep.axis is None else replace(sweep.axis, size=piece.stop - piece.start)
-        with programs.spending(sweep.graph, check):
+        with programs.trying(sweep.graph, check):
             instance, _ = programs.instance(sweep.graph, Careful(sweep.derivation.wrt, sweep.derivation), axis, check)
             schedule = programs.schedule(instance.program, self.runs_on, check)
         self.context.limits.check_chunks([schedule])
