@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,17 @@ def test_timeouts_that_leave_no_time(client, timeout):
     f = client.function(much_data)
     with pytest.raises(InvalidRequest, match="leaves no time"):
         f.timeout = timeout
+
+
+@pytest.mark.parametrize("timeout", [1e9, 1e10, 1e300, 10**400, Fraction(10**30), float("inf")])
+def test_a_time_that_nobody_waits_for_is_none(address, timeout):
+    """Systems have longest times of their own, of which each tells in its own words."""
+    for client in (Client(address, timeout=timeout, hedge=1e9), Client(timeout=timeout, threads=1)):
+        with client:
+            f = client.function(lambda w: np.sum(w * w), w=np.zeros(3))
+            np.testing.assert_array_equal(f.grad(np.ones(3)), [2, 2, 2])
+            f.timeout = timeout
+            assert f.hessian_trace(np.ones(3)).value == 6.0
 
 
 def test_no_timeout_at_all(address):

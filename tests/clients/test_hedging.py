@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,7 +158,13 @@ def test_a_closed_client_says_so(services):
         f.grad(W)
 
 
-@pytest.mark.parametrize("value", [0, -1.0, "soon", float("inf"), Hedge(quantile=1.5), Hedge(1.0, address="http://x")])
+NO_NUMBER: Any = "x"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0, -1.0, "soon", float("inf"), Hedge(quantile=1.5), Hedge(quantile=NO_NUMBER), Hedge(1.0, address="http://x")],
+)
 def test_what_is_no_hedge_is_refused(value):
     with pytest.raises(InvalidRequest):
         Client("127.0.0.1:1", hedge=value)

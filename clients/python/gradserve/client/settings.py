@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     import grpc
 
 T = TypeVar("T")
+
+ENDLESS_SECONDS = 1e9
+"""Longer than anybody waits, and about the longest that systems take for a time; beyond it there is none."""
 
 
 class Setting(Generic[T]):
@@ -56,9 +58,10 @@ def checked_timeout(seconds: Any) -> float | None:
         return None
     if isinstance(seconds, bool) or not isinstance(seconds, Real):
         raise InvalidRequest(f"timeout is {seconds!r}; write a number of seconds, such as 60.0, or None for no timeout")
-    if not float(seconds) > 0:
+    number: Any = seconds  # which may be above all numbers of float64
+    if not number > 0:
         raise InvalidRequest(f"a timeout of {seconds} s leaves no time for an answer; None means no timeout")
-    return None if math.isinf(seconds) else float(seconds)
+    return None if number > ENDLESS_SECONDS else float(number)
 
 
 def checked_placement(word: Any) -> str:
@@ -123,7 +126,7 @@ def checked_hedge(value: Any) -> Hedge | None:
     hedge = value if isinstance(value, Hedge) else Hedge(after=value)
     if hedge.after is not None and checked_timeout(hedge.after) is None:
         raise InvalidRequest("a hedge after an endless time is none; write False")
-    if not 0.0 < hedge.quantile < 1.0:
+    if isinstance(hedge.quantile, bool) or not isinstance(hedge.quantile, Real) or not 0.0 < hedge.quantile < 1.0:
         raise InvalidRequest(f"the quantile of a hedge is {hedge.quantile!r}; write a share below 1, such as 0.95")
     return hedge
 
