@@ -6,9 +6,11 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import grpc
+import psutil
 import pytest
 
 from gradserve import wire
@@ -89,3 +91,45 @@ def test_no_call_of_others_is_lost_to_thousands_that_were_begun(server):
     for _ in range(5):  # while all of them end
         answered(server)
     assert server.admission.wait_idle(10)
+
+
+def field(name: bytes, value: bytes) -> bytes:
+    """A field of a head that is kept in the table of the connection, as its newest."""
+    more = len(value) - 127
+    return b"\x40" + bytes([len(name)]) + name + b"\x7f" + bytes([128 | more % 128, more // 128]) + value
+
+
+NEWEST, ACCEPT_ENCODING = b"\xbe", b"\x90"
+"""One byte each: the newest field of the table, and one that is always in it."""
+LARGE_HEADS = {
+    "one large field, again and again": (field(b"x-b", b"b" * 3967), NEWEST * 4000),
+    "thousands of small fields": (b"", ACCEPT_ENCODING * 16_000),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE_HEADS)
+def test_heads_of_a_few_bytes_that_say_much_take_little_memory(server, kind):
+    """Each is refused, and what gRPC holds of it before it is may be 16 MiB: so few are open at once."""
+    once, again = LARGE_HEADS[kind]
+    process, most = psutil.Process(), 0
+    before = process.memory_info().rss
+    head = PREFACE + frame(SETTINGS, 0, 0) + frame(HEADERS, END_HEADERS, 1, headers() + once)
+    rest = b"".join(frame(HEADERS, END_HEADERS, 2 * k + 3, headers() + again) for k in range(2000))
+    with raw(server, head) as connection, ThreadPoolExecutor(1) as thread:
+        sent = thread.submit(connection.sendall, rest)
+        for _ in range(20):
+            answered(server)
+            most = max(most, process.memory_info().rss)
+        sent.cancel()
+        connection.shutdown(socket.SHUT_RDWR)
+    assert most - before < 1 << 30
+
+
+def test_more_calls_at_once_than_one_connection_may_have_open_wait_in_their_client(server):
+    """None is refused by gRPC itself, without a word."""
+    request = pb.GradientRequest(call=call_of())
+    options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}", options) as channel:
+        stub = Stubs(channel).derivatives
+        codes = {call.code() for call in [stub.Gradient.future(request, timeout=60) for _ in range(2000)]}
+    assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
