@@ -14,13 +14,20 @@ STORE_BYTES = 80 << 20
 @contextmanager
 def nodes(*cpus: int) -> Iterator[str]:
     """The address of a cluster of nodes with so many CPUs each, on the first of which this process is."""
-    started = _started(cpus)
-    try:
+    with unconnected(*cpus) as started:
         local_cluster.connect(started[0].gcs_address, cpus=1)
         try:
             yield started[0].gcs_address
         finally:
             local_cluster.disconnect()
+
+
+@contextmanager
+def unconnected(*cpus: int) -> Iterator[list[BareNode]]:
+    """Those nodes, of which the first is the head; this process is on none of them."""
+    started = _started(cpus)
+    try:
+        yield started
     finally:
         _end(started)
 

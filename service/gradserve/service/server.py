@@ -13,7 +13,7 @@ import grpc
 from gradserve.jobs.sweeps.context import Context
 from gradserve.jobs.sweeps.programs import Programs
 from gradserve.pools.local.pool import LocalPool
-from gradserve.pools.ray.joined_node import JoinedNode, require_head
+from gradserve.pools.ray.joined_node import JoinedNode
 from gradserve.questions.asked import QUESTIONS
 from gradserve.questions.streams import RPC
 from gradserve.runtime.memory import memory_limit
@@ -212,11 +212,13 @@ class Server:
             return None
         from gradserve.pools.ray.healing import HealingPool  # imports Ray, which takes half a second
 
-        return HealingPool(self._ray_pool, front_end, settings.front_end_bytes, patient=settings.ray_join is not None)
+        others = settings.ray_join is not None or settings.ray_address is not None
+        return HealingPool(self._ray_pool, front_end, settings.front_end_bytes, patient=others)
 
     def _ray_pool(self, running: ExitStack) -> RayPool:
         from gradserve.pools.ray import cluster
         from gradserve.pools.ray.pool import RayPool
+        from gradserve.pools.ray.watch import require_head
 
         settings = self.settings
         if settings.ray_join:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import logging
 import os
@@ -13,10 +14,11 @@ from typing import Any
 
 import ray
 from ray import _raylet
-from ray._private import ray_constants
+from ray._private import auto_init_hook, ray_constants, services
 
 from gradserve.ir.errors import Unavailable
 from gradserve.pools.ray.local_head import LocalHead
+from gradserve.pools.ray.watch import Watch, require_node
 
 _untyped: Any = ray
 """Ray, for the functions of it that carry no annotations."""
@@ -27,6 +29,7 @@ _lock = threading.Lock()
 _users = 0
 _ours = False
 _head: LocalHead | None = None
+_watch: Watch | None = None
 _TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _before: dict[str, str | None] = {}
 """What those variables were before they told of our own cluster."""
@@ -101,24 +104,42 @@ def machine_memory() -> dict[str, int]:
 def _open(address: str | None, cpus: int, object_store_bytes: int | None) -> None:
     global _head
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    auto_init_hook.enable_auto_connect = False  # who comes late would start a cluster that nobody ends
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
-    if address is None:
-        _head = started(cpus, object_store_bytes, lost=lose)
     _lost.clear()
     try:
-        with _KeptSignals():
-            if _head is None:
-                _connect(address)
-            else:
-                _show(_head.environment)
-                with _at_loopback():
-                    _connect(_head.address)
+        if address is None:
+            _head = started(cpus, object_store_bytes, lost=lose)
+            _show(_head.environment)
+            with _KeptSignals(), _at_loopback():
+                _connect(_head.address)
+        else:
+            with _KeptSignals():
+                _use(address)
     except BaseException:
         _close()
         raise
 
 
-def _connect(address: str | None) -> None:
+def _use(address: str) -> None:
+    """Connects to a cluster that others run, and looks whether our node in it goes on to answer.
+
+    Ray would wait with the interpreter's lock in hand for one that does not.
+    """
+    global _watch
+    try:
+        head = services.canonicalize_bootstrap_address_or_die(address)
+        require_node(head)
+        _connect(head)
+    except (ConnectionError, RuntimeError) as error:
+        raise Unavailable(f"no Ray cluster can be used at {address}: {error}") from error
+    ours = ray.get_runtime_context().get_node_id()
+    (node,) = [node for node in _untyped.nodes() if node["NodeID"] == ours]
+    _watch = Watch(f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}", lose)
+
+
+def _connect(address: str) -> None:
+    atexit.unregister(ray.shutdown)  # it would wait for a node that stands still, and this process with it
     ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
 
 
@@ -157,7 +178,10 @@ def _at_loopback() -> Iterator[None]:
 
 
 def _close() -> None:
-    global _head
+    global _head, _watch
+    if _watch is not None:
+        _watch.close()
+        _watch = None
     with _KeptSignals():  # which ending resets as well
         ray.shutdown()
     if _head is not None:

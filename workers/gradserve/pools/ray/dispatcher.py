@@ -111,8 +111,9 @@ class Dispatcher:
         with self._lock:
             self._closed = True
             jobs = list(self._jobs)
-        for job in jobs:
+        for job in jobs:  # first all of them: what is told to Ray may take long
             self._fail(job, Unavailable(_CLOSED))
+        for job in jobs:
             self.end(job)
         self._wake.set()
         self._thread.join()

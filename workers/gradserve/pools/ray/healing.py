@@ -24,7 +24,7 @@ _PAUSES = (0.1, 1.0, 2.0, 5.0)
 """Seconds before a cluster is started again that could not be; from then on the last of them."""
 _TICK_SECONDS = 0.1
 _END_SECONDS = 5.0
-"""How long the end of a pool waits for a cluster that is being started."""
+"""How long the end of a pool waits for a cluster that is being started, or ends."""
 
 log = logging.getLogger("gradserve.pools")
 
@@ -132,13 +132,16 @@ class HealingPool:
             return
         self._closed.set()
         local_cluster.forget(self._lose)
-        # Who starts one now ends it when it is there: that may be long, and it ends with this process as well.
-        if self._lock.acquire(timeout=_END_SECONDS):
-            try:
-                self._pool = None
-                self._running.close()
-            finally:
-                self._lock.release()
+        # Who starts one now ends it when it is there. That may be long, as may its end where it stands still; all of it
+        # ends with this process as well.
+        ending = threading.Thread(target=self._end, name="gradserve-end", daemon=True)
+        ending.start()
+        ending.join(_END_SECONDS)
+
+    def _end(self) -> None:
+        with self._lock:
+            self._pool = None
+            self._running.close()
 
     def _is_lost(self) -> bool:
         try:
@@ -193,12 +196,13 @@ class HealingPool:
         self._heal()
 
     def _heal(self) -> None:
-        pauses, pause = iter(_PAUSES), 0.0
+        pauses, pause, told = iter(_PAUSES), 0.0, ""
         while not self._closed.wait(pause := next(pauses, pause)):
             try:
                 self._open()
             except (GradserveError, OSError) as error:
-                log.warning("%s; trying again", error)
+                if told != (told := str(error)):  # once for each reason
+                    log.warning("%s; it is tried again", told)
                 continue
             if self._pool is not None:
                 log.warning("there is a Ray cluster again")

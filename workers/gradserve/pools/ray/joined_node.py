@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +17,6 @@ from gradserve.ir.errors import Unavailable
 from gradserve.runtime.memory import memory_limit
 
 START_SECONDS = 60.0
-KNOCK_SECONDS = 3.0
 _UP = "Ray runtime started"
 _REFUSED = "AuthenticationError"
 _SHARED_MEMORY = Path("/dev/shm")
@@ -35,19 +33,6 @@ def _store_bytes() -> int:
     """Bytes for what is on its way to workers: a part of the memory, in as much of it as processes can share."""
     shared = shutil.disk_usage(_SHARED_MEMORY).total * 9 // 10 if _SHARED_MEMORY.exists() else memory_limit()
     return max(_LEAST_STORE_BYTES, min(shared, memory_limit() // 4))
-
-
-def require_head(head: str) -> None:
-    """Returns if somebody listens at `head`.
-
-    Raises:
-        Unavailable: nobody does; says so at once, where joining would try for long.
-    """
-    host, _, port = head.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise Unavailable(f"no Ray cluster answers at {head}: {error}") from None
 
 
 class JoinedNode:

@@ -1,0 +1,134 @@
+"""A node that others run, on the machine of this process, and that a signal has stopped: its work is done beside it."""
+
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import psutil
+import pytest
+
+from gradserve.ir.types import TensorType
+from gradserve.ops import builder
+from gradserve.pools.local.pool import LocalPool
+from gradserve.pools.ray.healing import HealingPool
+from gradserve.pools.ray.pool import RayPool
+from gradserve.runtime.control import Control
+from tests.pools.works import F64, bits, one_input, products
+from tests.raylets import unconnected
+from tests.running import schedule_of
+
+pytestmark = pytest.mark.ray
+
+DELAY_SECONDS = 10.0
+"""The longest delay that it may cause."""
+HEALED_SECONDS = 60.0
+MEMORY = 64 << 20
+
+
+def wide():
+    """A small argument, and a result of 800 KB, which comes by the store."""
+    g = builder()
+    x = g.input("x", TensorType(F64, (1,)))
+    y = g.broadcast_to(g.exp(x), shape=(100_000,))
+    return one_input(schedule_of(g.build({"y": y})), np.ones(1), chunks=3)
+
+
+def tall():
+    """Chunks of 400 KB each, which go there by the store."""
+    return products(chunks=3, rows=250, length=200)[0]
+
+
+@pytest.fixture(scope="module")
+def node():
+    with unconnected(2) as (found,):
+        yield found
+
+
+@pytest.fixture
+def beside():
+    pool = LocalPool(threads=1)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def pool(node, beside):
+    """A pool that uses that node, and is patient; not open yet."""
+
+    def start(running):
+        found = RayPool(node.gcs_address, workers=2, worker_memory=MEMORY)
+        running.callback(found.close)
+        return found
+
+    made = HealingPool(start, beside, 1 << 30, patient=True)
+    yield made
+    made.close()
+
+
+@contextmanager
+def stopped(node):
+    """A context in which its raylet stands still."""
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    raylet.suspend()
+    try:
+        yield
+    finally:
+        raylet.resume()
+
+
+def until_workers(pool):
+    end = time.monotonic() + HEALED_SECONDS
+    while pool.size < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    assert pool.size == 2
+
+
+def seconds(pool, work, expected):
+    """How long a work takes, whose results have these bits."""
+    begun = time.monotonic()
+    assert bits(pool.run(work, Control.after(60))) == expected
+    return time.monotonic() - begun
+
+
+def runs_there(pool, work):
+    """Whether the workers of the cluster do it."""
+    return all(result.worker.startswith("worker-") for result in pool.run(work, Control.after(60)))
+
+
+@pytest.mark.parametrize("work", [tall(), wide()], ids=["arguments", "results"])
+def test_what_lies_in_its_store_is_not_waited_for(pool, beside, node, work):
+    expected = bits(beside.run(work, Control()))
+    states: list[bool] = []
+    pool.open()
+    pool.tell(states.append)
+    until_workers(pool)
+    assert runs_there(pool, work)
+    with stopped(node):
+        assert seconds(pool, work, expected) < DELAY_SECONDS
+        assert states == [True, False]
+        assert seconds(pool, work, expected) < DELAY_SECONDS
+    until_workers(pool)
+    assert states == [True, False, True]
+    seconds(pool, work, expected)
+    assert runs_there(pool, work)
+
+
+def test_who_begins_while_it_stands_still_does_without(pool, beside, node):
+    work = tall()
+    expected = bits(beside.run(work, Control()))
+    with stopped(node):
+        begun = time.monotonic()
+        pool.open()
+        assert pool.size == 0
+        seconds(pool, work, expected)
+        assert time.monotonic() - begun < DELAY_SECONDS
+    until_workers(pool)
+    assert runs_there(pool, work)
+
+
+def test_who_ends_while_it_stands_still_does_not_wait_for_it(pool, node):
+    pool.open()
+    with stopped(node):
+        begun = time.monotonic()
+        pool.close()
+        assert time.monotonic() - begun < DELAY_SECONDS
