@@ -1,7 +1,7 @@
 """A node that others run, on the machine of this process, and that a signal has stopped: its work is done beside it."""
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import psutil
@@ -12,10 +12,12 @@ from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.ray.healing import HealingPool
 from gradserve.pools.ray.pool import RayPool
+from gradserve.pools.ray.watch import ANSWER_SECONDS
 from gradserve.runtime.control import Control
 from tests.pools.works import F64, bits, one_input, products
 from tests.raylets import unconnected
 from tests.running import schedule_of
+from tests.system.processes import is_actor
 
 pytestmark = pytest.mark.ray
 
@@ -65,15 +67,21 @@ def pool(node, beside):
     made.close()
 
 
+def part(node, kind):
+    return psutil.Process(node.all_processes[kind][0].process.pid)
+
+
 @contextmanager
-def stopped(node):
-    """A context in which its raylet stands still."""
-    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    raylet.suspend()
+def stopped(*processes):
+    """A context in which they stand still."""
+    for process in processes:
+        process.suspend()
     try:
         yield
     finally:
-        raylet.resume()
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def until_workers(pool):
@@ -103,7 +111,7 @@ def test_what_lies_in_its_store_is_not_waited_for(pool, beside, node, work):
     pool.tell(states.append)
     until_workers(pool)
     assert runs_there(pool, work)
-    with stopped(node):
+    with stopped(part(node, "raylet")):
         assert seconds(pool, work, expected) < DELAY_SECONDS
         assert states == [True, False]
         assert seconds(pool, work, expected) < DELAY_SECONDS
@@ -116,7 +124,7 @@ def test_what_lies_in_its_store_is_not_waited_for(pool, beside, node, work):
 def test_who_begins_while_it_stands_still_does_without(pool, beside, node):
     work = tall()
     expected = bits(beside.run(work, Control()))
-    with stopped(node):
+    with stopped(part(node, "raylet")):
         begun = time.monotonic()
         pool.open()
         assert pool.size == 0
@@ -128,7 +136,28 @@ def test_who_begins_while_it_stands_still_does_without(pool, beside, node):
 
 def test_who_ends_while_it_stands_still_does_not_wait_for_it(pool, node):
     pool.open()
-    with stopped(node):
+    with stopped(part(node, "raylet")):
         begun = time.monotonic()
         pool.close()
         assert time.monotonic() - begun < DELAY_SECONDS
+
+
+def test_without_its_head_a_cluster_is_lost_with_its_last_worker(pool, beside, node):
+    work = tall()
+    expected, control = bits(beside.run(work, Control())), part(node, "gcs_server")
+    states: list[bool] = []
+    pool.open()
+    pool.tell(states.append)
+    until_workers(pool)
+    assert runs_there(pool, work)
+    workers = [process for process in part(node, "raylet").children() if is_actor(process)]
+    assert len(workers) == 2
+    with stopped(control):
+        time.sleep(ANSWER_SECONDS + 2)  # in which its silence is noticed
+        assert runs_there(pool, work)
+        assert states == [True]
+        with stopped(*workers):
+            assert seconds(pool, work, expected) < DELAY_SECONDS
+            assert states == [True, False]
+    until_workers(pool)
+    assert runs_there(pool, work)

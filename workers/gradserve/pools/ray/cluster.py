@@ -29,12 +29,15 @@ _lock = threading.Lock()
 _users = 0
 _ours = False
 _head: LocalHead | None = None
-_watch: Watch | None = None
+_watches: list[Watch] = []
+"""Those of a cluster that others run: of our node in it, and of its head."""
 _TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _before: dict[str, str | None] = {}
 """What those variables were before they told of our own cluster."""
 _lost = threading.Event()
 _listeners: list[Callable[[str], None]] = []
+_crews: list[Callable[[], int]] = []
+"""What tells how many workers each pool has."""
 
 
 def connect(address: str | None, cpus: int, object_store_bytes: int | None = None) -> None:
@@ -68,6 +71,12 @@ def on_lost(listener: Callable[[str], None]) -> None:
 def forget(listener: Callable[[str], None]) -> None:
     """Calls it no more."""
     _listeners.remove(listener)
+
+
+def employ(crew: Callable[[], int]) -> Callable[[], None]:
+    """Has it count what workers a pool has: `crew` tells how many. Returns what ends that."""
+    _crews.append(crew)
+    return lambda: _crews.remove(crew)
 
 
 def require() -> None:
@@ -126,7 +135,6 @@ def _use(address: str) -> None:
 
     Ray would wait with the interpreter's lock in hand for one that does not.
     """
-    global _watch
     try:
         head = services.canonicalize_bootstrap_address_or_die(address)
         require_node(head)
@@ -135,7 +143,18 @@ def _use(address: str) -> None:
         raise Unavailable(f"no Ray cluster can be used at {address}: {error}") from error
     ours = ray.get_runtime_context().get_node_id()
     (node,) = [node for node in _untyped.nodes() if node["NodeID"] == ours]
-    _watch = Watch(f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}", lose)
+    _watches.append(Watch(f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}", _without_node))
+    _watches.append(Watch(head, _without_head))
+
+
+def _without_node(reason: str) -> None:
+    lose(f"its node on this machine {reason}")
+
+
+def _without_head(reason: str) -> None:
+    """Workers go on without a head. But nobody starts others, so that nothing can be awaited where there are none."""
+    if not any(crew() for crew in tuple(_crews)):
+        lose(f"it has no workers, and its head {reason}")
 
 
 def _connect(address: str) -> None:
@@ -178,10 +197,9 @@ def _at_loopback() -> Iterator[None]:
 
 
 def _close() -> None:
-    global _head, _watch
-    if _watch is not None:
-        _watch.close()
-        _watch = None
+    global _head
+    while _watches:
+        _watches.pop().close()
     with _KeptSignals():  # which ending resets as well
         ray.shutdown()
     if _head is not None:

@@ -91,6 +91,7 @@ class RayPool:
         self._open = True
         self._dispatcher = Dispatcher(cpus_per_worker, self._scaling, worker_memory, start_seconds, silent_seconds)
         self._workers = self._dispatcher.workers
+        self._dismiss = local_cluster.employ(lambda: self.size)
         try:
             if address is None:
                 self._await_workers(start_seconds)
@@ -161,6 +162,7 @@ class RayPool:
         """Ends the workers, and the cluster if it was started here."""
         if self._open:
             self._open = False
+            self._dismiss()
             self._dispatcher.close()
             local_cluster.disconnect()
 

@@ -22,20 +22,20 @@ _core: Any = _raylet
 ANSWER_SECONDS = 3.0
 """How long a part may take to answer."""
 _LOOK_SECONDS = 0.5
-"""How often the node is asked whether it does."""
+"""How often one is asked whether it does."""
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 """What a client of gRPC says first: that it speaks HTTP/2, and has no wishes. Servers answer from threads of gRPC's."""
 
 
-def greet(address: str) -> None:
+def greet(address: str, seconds: float = ANSWER_SECONDS) -> None:
     """Returns once whatever serves gRPC at `address` says something, or hangs up.
 
     Raises:
-        OSError: nobody is there, or nobody answers.
+        OSError: nobody is there, or nobody answers in so many seconds.
         ValueError: it is no `host:port`.
     """
     host, _, port = address.rpartition(":")
-    with socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS) as there:
+    with socket.create_connection((host.strip("[]"), int(port)), seconds) as there:
         there.sendall(_GREETING)
         with suppress(ConnectionResetError):  # who wants TLS hangs up
             there.recv(1)
@@ -74,11 +74,11 @@ def require_node(head: str) -> None:
 
 
 class Watch:
-    """Looks after a node by which this process is in a cluster that others run."""
+    """Looks again and again whether a part answers."""
 
-    def __init__(self, node: str, lost: Callable[[str], None]) -> None:
-        """`lost` is called with the reason, from a thread of its own, when the node at `node` answers no more."""
-        self._node, self._lost = node, lost
+    def __init__(self, address: str, silent: Callable[[str], None]) -> None:
+        """`silent` is called with the reason, from a thread of its own, at each look at which `address` is silent."""
+        self._address, self._silent = address, silent
         self._over = threading.Event()
         threading.Thread(target=self._look, name="gradserve-ray-watch", daemon=True).start()
 
@@ -87,10 +87,12 @@ class Watch:
         self._over.set()
 
     def _look(self) -> None:
+        seconds = ANSWER_SECONDS
         while not self._over.wait(_LOOK_SECONDS):
             try:
-                greet(self._node)
+                greet(self._address, seconds)
+                seconds = ANSWER_SECONDS
             except OSError as error:
+                seconds = _LOOK_SECONDS  # who was silent is not waited for as long again
                 if not self._over.is_set():
-                    self._lost(f"its node on this machine does not answer at {self._node}: {error}")
-                return
+                    self._silent(f"does not answer at {self._address}: {error}")
