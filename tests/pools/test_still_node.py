@@ -7,6 +7,7 @@ import numpy as np
 import psutil
 import pytest
 
+from gradserve.ir.errors import Unavailable
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
@@ -14,7 +15,7 @@ from gradserve.pools.ray.healing import HealingPool
 from gradserve.pools.ray.pool import RayPool
 from gradserve.pools.ray.watch import ANSWER_SECONDS
 from gradserve.runtime.control import Control
-from tests.pools.works import F64, bits, one_input, products
+from tests.pools.works import F64, bits, one_input, outer_schedule, products
 from tests.raylets import unconnected
 from tests.running import schedule_of
 from tests.system.processes import is_actor
@@ -143,7 +144,7 @@ def test_who_ends_while_it_stands_still_does_not_wait_for_it(pool, node):
 
 
 def test_without_its_head_a_cluster_is_lost_with_its_last_worker(pool, beside, node):
-    work = tall()
+    work, large = tall(), one_input(outer_schedule(3000), np.linspace(0.0, 1.0, 3000))  # needs a worker of its own
     expected, control = bits(beside.run(work, Control())), part(node, "gcs_server")
     states: list[bool] = []
     pool.open()
@@ -155,6 +156,10 @@ def test_without_its_head_a_cluster_is_lost_with_its_last_worker(pool, beside, n
     with stopped(control):
         time.sleep(ANSWER_SECONDS + 2)  # in which its silence is noticed
         assert runs_there(pool, work)
+        begun = time.monotonic()
+        with pytest.raises(Unavailable, match="head of the Ray cluster has not answered"):
+            list(pool.run(large, Control.after(60)))
+        assert time.monotonic() - begun < DELAY_SECONDS
         assert states == [True]
         with stopped(*workers):
             assert seconds(pool, work, expected) < DELAY_SECONDS

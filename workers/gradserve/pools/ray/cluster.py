@@ -5,12 +5,15 @@ from __future__ import annotations
 import atexit
 import ctypes
 import logging
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray import _raylet
@@ -18,8 +21,12 @@ from ray._private import auto_init_hook, ray_constants, services
 
 from gradserve.ir.errors import Unavailable
 from gradserve.pools.ray.local_head import LocalHead
-from gradserve.pools.ray.watch import Watch, require_node
+from gradserve.pools.ray.watch import ANSWER_SECONDS, Watch, require_node
 
+T = TypeVar("T")
+
+_LOOK_SECONDS = 0.1
+"""How often one who waits for Ray looks whether the cluster is lost."""
 _untyped: Any = ray
 """Ray, for the functions of it that carry no annotations."""
 _core: Any = _raylet
@@ -97,17 +104,40 @@ def lose(reason: str) -> None:
         listener(reason)
 
 
+def asked(ask: Callable[[], T], seconds: float = math.inf) -> T:
+    """What Ray says to it, on a thread that nobody need wait for: what stands still answers when it goes on.
+
+    Raises:
+        Unavailable: the cluster is lost, before or meanwhile, or says nothing for so many seconds.
+    """
+    require()
+    answer: Future[T] = Future()
+    threading.Thread(target=_answer, args=(ask, answer), name="gradserve-ask", daemon=True).start()
+    until = time.monotonic() + seconds
+    while not wait([answer], _LOOK_SECONDS).done:
+        require()
+        if time.monotonic() > until:
+            raise Unavailable(f"the head of the Ray cluster has not answered for {seconds:g} s")
+    return answer.result()
+
+
+def _answer(ask: Callable[[], T], answer: Future[T]) -> None:
+    try:
+        answer.set_result(ask())
+    except BaseException as error:
+        answer.set_exception(error)
+
+
 def resources() -> dict[str, float]:
     """What the whole cluster has: `CPU`, `memory` in bytes, and more."""
-    require()
-    found: dict[str, float] = _untyped.cluster_resources()
+    found: dict[str, float] = asked(_untyped.cluster_resources, ANSWER_SECONDS)
     return found
 
 
 def machine_memory() -> dict[str, int]:
     """Bytes of memory that may be reserved on each machine, by node id."""
-    require()
-    return {node["NodeID"]: int(node["Resources"].get("memory", 0)) for node in _untyped.nodes() if node["Alive"]}
+    nodes = asked(_untyped.nodes, ANSWER_SECONDS)
+    return {node["NodeID"]: int(node["Resources"].get("memory", 0)) for node in nodes if node["Alive"]}
 
 
 def _open(address: str | None, cpus: int, object_store_bytes: int | None) -> None:
@@ -142,7 +172,7 @@ def _use(address: str) -> None:
     except (ConnectionError, RuntimeError) as error:
         raise Unavailable(f"no Ray cluster can be used at {address}: {error}") from error
     ours = ray.get_runtime_context().get_node_id()
-    (node,) = [node for node in _untyped.nodes() if node["NodeID"] == ours]
+    (node,) = [node for node in asked(_untyped.nodes, ANSWER_SECONDS) if node["NodeID"] == ours]
     _watches.append(Watch(f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}", _without_node))
     _watches.append(Watch(head, _without_head))
 

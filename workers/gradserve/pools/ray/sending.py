@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, wait
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from gradserve.ir.graph import Literal
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array
 from gradserve.pools.prepared import schedule_bytes
-from gradserve.pools.ray.cluster import require
+from gradserve.pools.ray.cluster import asked
 from gradserve.pools.ray.messages import ChunkCall, Reference, References
 from gradserve.pools.sources import array_of, nbytes
 from gradserve.pools.work import Constant, Point, Rows, Shared, Source, Stored, Work
@@ -30,8 +29,6 @@ SCHEDULE_BYTES = 1 << 28
 """Schedules kept in Ray's store for works to come."""
 CONSTANT_BYTES = 1 << 30
 """Constants kept there."""
-_LOOK_SECONDS = 0.1
-"""How often one who waits for the store looks whether the cluster is lost."""
 
 
 def put(value: Any) -> Reference:
@@ -41,23 +38,10 @@ def put(value: Any) -> Reference:
         LimitExceeded: the store has no room.
         Unavailable: there is no store any more.
     """
-    require()
-    stored: Future[Reference] = Future()
-    threading.Thread(target=_store, args=(value, stored), name="gradserve-put", daemon=True).start()
-    while not wait([stored], _LOOK_SECONDS).done:
-        require()
     try:
-        return stored.result()
+        return asked(lambda: ray.put(value))
     except (ObjectStoreFullError, OutOfDiskError) as error:
         raise LimitExceeded("object_store_bytes", f"the cluster's object store has no room: {error}") from error
-
-
-def _store(value: Any, stored: Future[Reference]) -> None:
-    """Hands over a value, on a thread that nobody need wait for: a store that stands still takes it when it goes on."""
-    try:
-        stored.set_result(ray.put(value))
-    except BaseException as error:
-        stored.set_exception(error)
 
 
 class Kept:
