@@ -94,6 +94,7 @@ def test_what_a_new_service_refuses_a_known_one_refuses_as_well(kind, pool, monk
     question = questions(graph)[kind]
     values, _ = taken(context(pool), question, monkeypatch)
     monkeypatch.setattr(Limits, "PLAN_VALUES_OF_VALUE", 0)
+    monkeypatch.setattr(Limits, "PLAN_BESIDE", 10**9)
     for most, limit in ((values, ""), (values - 1, "plan_values")):
         limits = Limits(plan_values=most)
         assert refused(context(pool, limits), question) == limit
@@ -135,6 +136,7 @@ def within(limits: Limits, sizes: Sequence[int]) -> None:
 
 def test_programs_of_a_request_share_what_it_may_take(monkeypatch):
     monkeypatch.setattr(Limits, "PLAN_VALUES_OF_VALUE", 0)
+    monkeypatch.setattr(Limits, "PLAN_BESIDE", 10**9)
     limits = Limits(plan_values=1000)
     within(limits, [600, 400])
     with pytest.raises(LimitExceeded, match="plan_values"):
@@ -143,6 +145,7 @@ def test_programs_of_a_request_share_what_it_may_take(monkeypatch):
 
 def test_what_a_request_can_do_without_takes_nothing_from_what_it_needs(monkeypatch):
     monkeypatch.setattr(Limits, "PLAN_VALUES_OF_VALUE", 0)
+    monkeypatch.setattr(Limits, "PLAN_BESIDE", 10**9)
     graph, made = graph_of("branched"), Programs(limits=Limits(plan_values=1000))
 
     def needed(size: int) -> None:
@@ -168,3 +171,11 @@ def test_what_a_request_can_do_without_takes_nothing_from_what_it_needs(monkeypa
     with charging(Account()):
         needed(800)
         assert tried(200)
+
+
+def test_small_programs_have_room_beside_a_large_one(monkeypatch):
+    monkeypatch.setattr(Limits, "PLAN_VALUES_OF_VALUE", 0)
+    within(Limits(plan_values=1000), [1000, 100])
+    for sizes in ([1000, 102], [1002]):
+        with pytest.raises(LimitExceeded, match="plan_values"):
+            within(Limits(plan_values=1000), sizes)

@@ -36,6 +36,8 @@ class Limits:
     """For each value sent, of graphs of more than 2000: the Hessian of 300 layers none like another takes 92."""
     PLAN_PROGRAMS: ClassVar[int] = 2
     """So many times as much may be taken by a question that is answered by several programs, of such graphs."""
+    PLAN_BESIDE: ClassVar[int] = 10
+    """Such a part of `plan_values` may be taken beside it by small programs, as that of values along a direction."""
 
     WRITTEN_NODES: ClassVar[int] = 4000
     """Nodes of a graph in which derivatives of functions are written out, beside fifty for each node sent."""
@@ -89,7 +91,7 @@ class Limits:
             nodes=self.plan_nodes + self.PLAN_NODES_OF_VALUE * values,
             graphs=self.plan_graphs + self.PLAN_GRAPHS_OF_NODE * nodes,
             values=max(self.plan_values, of_values),
-            of_all=max(self.plan_values, self.PLAN_PROGRAMS * of_values),
+            of_all=max(self.plan_values + self.plan_values // self.PLAN_BESIDE, self.PLAN_PROGRAMS * of_values),
         )
 
     def writing(self, graph: Graph) -> Planning:
