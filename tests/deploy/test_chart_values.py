@@ -73,6 +73,21 @@ AT_ODDS: dict[str, tuple[Any, str]] = {
         {"ray": {"address": "ray:6379", "auth": {"enabled": False}}, "networkPolicy": {"enabled": True}},
         "cannot reach.*networkPolicy.rayPeers",
     ),
+    "issuer out of reach": (
+        {
+            "frontend": {"auth": {"oidc": {"issuer": "https://i", "audience": "a"}}, "tls": {"existingSecret": "s"}},
+            "networkPolicy": {"enabled": True},
+        },
+        "cannot reach https://i, which frontend.auth.oidc.issuer names: say how in networkPolicy.extraEgress",
+    ),
+    "collector out of reach": (
+        {"frontend": {"config": {"traces": "http://c:4317"}}, "networkPolicy": {"enabled": True}},
+        "cannot reach http://c:4317, which frontend.config.traces names",
+    ),
+    "store out of reach": (
+        {"frontend": {"config": {"store": "s3://bucket/x"}}, "networkPolicy": {"enabled": True}},
+        "cannot reach s3://bucket/x, which frontend.config.store names",
+    ),
     "two tokens": ({"ray": {"auth": {"token": TOKEN, "existingSecret": "s"}}}, "existingSecret or token, not both"),
     "token to guess": ({"ray": {"auth": {"token": "secret"}}}, "has 6 characters.*at least 32"),
     "certificate without key": ({"frontend": {"tls": {"certificate": CERTIFICATE}}}, "go together"),
@@ -290,3 +305,16 @@ def test_yaml_is_tidy(tmp_path):
     untidy = tmp_path / "untidy.yaml"
     untidy.write_text("a:  1\na: 2\n")
     assert "duplication" in yamllint(untidy)
+
+
+@pytest.mark.parametrize(
+    ("config", "policy"),
+    [
+        ({"traces": "http://c:4317"}, {"enabled": True, "extraEgress": [{"to": [{"podSelector": {}}]}]}),
+        ({"traces": "http://c:4317"}, {"enabled": False}),
+        ({"traces": "console", "store": "file:///var/lib/x"}, {"enabled": True}),
+    ],
+)
+def test_what_can_be_reached_is_not_refused(config, policy):
+    """The planted fault of what is out of reach above."""
+    assert render({"frontend": {"config": config}, "networkPolicy": policy})

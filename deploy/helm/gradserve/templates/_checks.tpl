@@ -109,8 +109,25 @@ list of APIs is a real cluster's, and what it lacks is not installed.
 {{- if and $ray.address .Values.networkPolicy.enabled (not .Values.networkPolicy.rayPeers) -}}
 {{- fail (printf "with a NetworkPolicy the front ends cannot reach the Ray cluster at %s: name its pods in networkPolicy.rayPeers." $ray.address) -}}
 {{- end -}}
+{{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.extraEgress) -}}
+{{- include "gradserve.checkReached" . -}}
+{{- end -}}
 {{- if include "gradserve.ownsRay" . -}}
 {{- include "gradserve.checkWorkers" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What front ends ask beyond the release, which a NetworkPolicy of ours alone forbids. */}}
+{{- define "gradserve.checkReached" -}}
+{{- $config := .Values.frontend.config | default dict -}}
+{{- $asked := dict "frontend.auth.oidc.issuer" .Values.frontend.auth.oidc.issuer -}}
+{{- range $name := list "oidc_jwks" "store" "traces" -}}
+{{- $_ := set $asked (printf "frontend.config.%s" $name) (get $config $name) -}}
+{{- end -}}
+{{- range $name, $where := $asked -}}
+{{- if and (contains "://" (toString $where)) (not (hasPrefix "file://" $where)) -}}
+{{- fail (printf "with a NetworkPolicy the front ends cannot reach %s, which %s names: say how in networkPolicy.extraEgress." $where $name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
