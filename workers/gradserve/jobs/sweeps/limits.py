@@ -32,10 +32,9 @@ class Limits:
 
     PLAN_GRAPHS_OF_NODE: ClassVar[int] = 20
     PLAN_NODES_OF_VALUE: ClassVar[int] = 60
-    PLAN_VALUES_OF_VALUE: ClassVar[int] = 100
-    """For each value sent, of graphs of more than 2000: the Hessian of 300 layers none like another takes 92."""
-    PLAN_PROGRAMS: ClassVar[int] = 2
-    """So many times as much may be taken by a question that is answered by several programs, of such graphs."""
+    PLAN_VALUES_OF_VALUE: ClassVar[int] = 200
+    """For each value sent, of graphs of more than 1000: the Hessian of 300 layers none like another takes 92, that of
+    a differential equation whose rate has a kink 187."""
     PLAN_BESIDE: ClassVar[int] = 10
     """Such a part of `plan_values` may be taken beside it by small programs, as that of values along a direction."""
 
@@ -48,7 +47,7 @@ class Limits:
     plan_graphs: Count = 1200
     """Graphs made on the way to a program, functions among them; beside `PLAN_GRAPHS_OF_NODE` for each node sent."""
     plan_values: Count = 205_000
-    """Values and nodes made for all that one request asks, and steps of schedules, each as two; or for a program
+    """Values and nodes made for all that one request asks, and steps of schedules, each as two; or
     `PLAN_VALUES_OF_VALUE` for each value sent, if that is more. It is what a processor makes in 0.6 to 0.9 s. What is
     remembered counts as well."""
     plan_seconds: Seconds = 60.0
@@ -91,7 +90,7 @@ class Limits:
             nodes=self.plan_nodes + self.PLAN_NODES_OF_VALUE * values,
             graphs=self.plan_graphs + self.PLAN_GRAPHS_OF_NODE * nodes,
             values=max(self.plan_values, of_values),
-            of_all=max(self.plan_values + self.plan_values // self.PLAN_BESIDE, self.PLAN_PROGRAMS * of_values),
+            of_all=max(self.plan_values + self.plan_values // self.PLAN_BESIDE, of_values),
         )
 
     def writing(self, graph: Graph) -> Planning:
