@@ -166,3 +166,18 @@ def test_without_its_head_a_cluster_is_lost_with_its_last_worker(pool, beside, n
             assert states == [True, False]
     until_workers(pool)
     assert runs_there(pool, work)
+
+
+@pytest.mark.parametrize("work", [tall(), wide()], ids=["arguments", "results"])
+def test_a_worker_whose_node_stands_still_is_not_waited_for(beside, work):
+    expected = bits(beside.run(work, Control()))
+    with unconnected(0, 1, 1) as (head, *_):
+        pool = RayPool(head.gcs_address, workers=1, worker_memory=MEMORY)
+        try:
+            assert seconds(pool, work, expected) < HEALED_SECONDS
+            (pid,) = pool.worker_pids().values()
+            with stopped(psutil.Process(pid).parent()):
+                assert seconds(pool, work, expected) < DELAY_SECONDS
+            assert pid not in pool.worker_pids().values()
+        finally:
+            pool.close()

@@ -21,6 +21,7 @@ from gradserve.pools.prepared import PreparedSchedules, outputs_of
 from gradserve.pools.ray.lane import PACKET_BYTES, knock
 from gradserve.pools.ray.messages import ChunkCall, Hello, Reference, References
 from gradserve.pools.ray.packets import packed, unpacked
+from gradserve.pools.ray.watch import greet, own_node
 from gradserve.pools.replies import Declined, Done, Failed, Reply
 from gradserve.pools.sources import arrays_of
 from gradserve.pools.work import Constant, Shared
@@ -32,6 +33,8 @@ from gradserve.runtime.memory import keep_freed_memory
 CONSTANT_BYTES = 512 << 20
 """Constants that a worker keeps; they lie in the object store of its machine."""
 _WAIT_SECONDS = 0.2
+_NODE_SECONDS = 60.0
+"""How long a node may take to answer. Long before that its pool takes the worker for silent."""
 _WORKS_REMEMBERED = 4096
 _NO_REFERENCES = References()
 _DECLINED = packed(Declined())
@@ -51,6 +54,7 @@ class WorkerActor:
         ONE_BLAS_THREAD.__enter__()
         keep_freed_memory()
         pass_over_what_is_kept()
+        self._node = own_node()
         self._prepared = PreparedSchedules()
         self._constants: Lru[str, Literal] = Lru(CONSTANT_BYTES)
         self._kept: dict[int, dict[str, Array]] = {}
@@ -71,7 +75,11 @@ class WorkerActor:
 
     @ray.method(concurrency_group="control")
     def hello(self) -> Hello:
-        """Who this worker is; an answer shows that it lives, even while a chunk runs."""
+        """Who this worker is; an answer shows that it lives, even while a chunk runs, and so does its node.
+
+        Arrays would otherwise be waited for that lie in the store of a node that stands still.
+        """
+        greet(self._node, _NODE_SECONDS)
         return _hello()
 
     @ray.method(concurrency_group="control")

@@ -21,7 +21,7 @@ from ray._private import auto_init_hook, ray_constants, services
 
 from gradserve.ir.errors import Unavailable
 from gradserve.pools.ray.local_head import LocalHead
-from gradserve.pools.ray.watch import ANSWER_SECONDS, Watch, require_node
+from gradserve.pools.ray.watch import ANSWER_SECONDS, Watch, own_node, require_node
 
 T = TypeVar("T")
 
@@ -171,9 +171,7 @@ def _use(address: str) -> None:
         _connect(head)
     except (ConnectionError, RuntimeError) as error:
         raise Unavailable(f"no Ray cluster can be used at {address}: {error}") from error
-    ours = ray.get_runtime_context().get_node_id()
-    (node,) = [node for node in asked(_untyped.nodes, ANSWER_SECONDS) if node["NodeID"] == ours]
-    _watches.append(Watch(f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}", _without_node))
+    _watches.append(Watch(asked(own_node, ANSWER_SECONDS), _without_node))
     _watches.append(Watch(head, _without_head))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import ray
 from ray import _raylet
 from ray._private import services
 
@@ -19,6 +20,8 @@ from gradserve.ir.errors import Unavailable
 
 _core: Any = _raylet
 """Ray's part in C++, which carries no annotations."""
+_untyped: Any = ray
+"""Ray's functions without annotations."""
 ANSWER_SECONDS = 3.0
 """How long a part may take to answer."""
 _LOOK_SECONDS = 0.5
@@ -71,6 +74,13 @@ def require_node(head: str) -> None:
         greet(address)
     except OSError as error:
         raise Unavailable(f"the Ray node of this machine does not answer at {address}: {error}") from None
+
+
+def own_node() -> str:
+    """The address of the node that this process belongs to."""
+    ours = ray.get_runtime_context().get_node_id()
+    (node,) = [node for node in _untyped.nodes() if node["NodeID"] == ours]
+    return f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"
 
 
 class Watch:
