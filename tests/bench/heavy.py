@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import subprocess
@@ -26,9 +27,11 @@ from tests.bench.report import Floor, Screen, Section, duration
 MIDDLE, GROWTH, HEALTH_SECONDS = 1.5, 2.0, 0.05
 _SMALL = Asked("mean_square", 1000)
 _CALLS, _PAUSE, _ROUNDS = 300, 5e-3, 5
-_ELSEWHERE = "a loop elsewhere"
-_LOOP = "import time; end = time.monotonic() + 1.0\nwhile time.monotonic() < end: pass"
-_CAUSE = "three busy processes share two processors"
+_LOOP, _SUMS = "a loop elsewhere", "two sums elsewhere"
+_SECOND = "import time; end = time.monotonic() + 1.0\nwhile time.monotonic() < end: "
+_ADDING = "import numpy as np; a = np.ones(1 << 20); b = a + 1.0\n"
+_NICENESS = 15
+"""Of workers."""
 
 
 def beside_heavy_work(address: str, share: float, screen: Screen) -> Section:
@@ -43,7 +46,8 @@ def beside_heavy_work(address: str, share: float, screen: Screen) -> Section:
         }
         for first in filter(None, jobs.values()):
             first()  # what is sent and planned once
-        jobs[_ELSEWHERE] = _loop_elsewhere
+        jobs[_LOOP] = functools.partial(_elsewhere, 1, _SECOND + "pass", _idle)
+        jobs[_SUMS] = functools.partial(_elsewhere, 2, _ADDING + _SECOND + "np.add(a, 1.0, out=b)", _standing_back)
         for _ in range(max(2, round(share * _ROUNDS))):
             for name, job in jobs.items():
                 with _again_and_again(job), _checking(address, seen[name, "health"]):
@@ -53,11 +57,12 @@ def beside_heavy_work(address: str, share: float, screen: Screen) -> Section:
         cells = [duration(_at(seen[name, what], p)) for what in ("small", "health") for p in (50, 99)]
         rows.append((name, *cells, f"{len(seen[name, 'small'])}"))
         screen.line("  ".join(rows[-1]))
-        if name not in ("none", _ELSEWHERE):
-            grown = _at(seen[name, "small"], 99) / _at(seen["none", "small"], 99)
-            floors.append(Floor(f"beside {name}: p99 of small calls of that without", grown, GROWTH, cause=_CAUSE))
-            middle = _at(seen[name, "small"], 50) / _at(seen["none", "small"], 50)
-            floors.append(Floor(f"beside {name}: p50 of small calls of that without", middle, MIDDLE, cause=_CAUSE))
+        if name not in ("none", _LOOP, _SUMS):
+            for percent, most in ((99, GROWTH), (50, MIDDLE)):
+                grown = {beside: _grown(seen, beside, percent) for beside in (name, _LOOP, _SUMS)}
+                cause = f"beside {_LOOP} it is {grown[_LOOP]:.3g}x, beside {_SUMS} {grown[_SUMS]:.3g}x"
+                told = f"beside {name}: p{percent} of small calls of that without"
+                floors.append(Floor(told, grown[name], most, cause=cause))
             slowest = _at(seen[name, "health"], 99) / HEALTH_SECONDS
             floors.append(Floor(f"beside {name}: p99 of health checks of 50 ms", slowest, 1.0))
     for floor in floors:
@@ -67,20 +72,34 @@ def beside_heavy_work(address: str, share: float, screen: Screen) -> Section:
         "the health, and a third has the same service, of one process and two Ray workers, make Hessians of a network "
         "(dense), gradients through eigenvalues of 700 x 700 matrices (LAPACK), or gradients of a chain of 2100 nodes "
         "that are planned anew each time, for another number of points (planning), without a pause, on one machine. "
-        "A loop elsewhere has nothing to do with the service: a process of idle priority that goes round on one "
-        "processor. What small calls take longer beside that is the machine's."
+        "What is elsewhere has nothing to do with the service: a process of idle priority that goes round on one "
+        "processor, and two of the niceness of workers that add a million numbers in memory. What small calls take "
+        "longer beside those is the machine's: its processors sleep, and they share its memory."
     )
     header = ("heavy work", "small p50", "small p99", "health p50", "health p99", "calls")
     return Section("Small calls beside heavy work", text, header, rows, floors)
 
 
-def _loop_elsewhere() -> None:
-    subprocess.run([sys.executable, "-c", _LOOP], preexec_fn=_idle, check=True)
+def _grown(seen: dict[tuple[str, str], list[float]], beside: str, percent: int) -> float:
+    return _at(seen[beside, "small"], percent) / _at(seen["none", "small"], percent)
+
+
+def _elsewhere(count: int, code: str, first: Callable[[], None]) -> None:
+    """Runs so many processes of a code to their end."""
+    command = [sys.executable, "-c", code]
+    processes = [subprocess.Popen(command, preexec_fn=first) for _ in range(count)]
+    for process in processes:
+        process.wait()
 
 
 def _idle() -> None:
     os.setsid()
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _standing_back() -> None:
+    os.setsid()
+    os.nice(_NICENESS)
 
 
 def _dense(client: Client) -> Callable[[], Any]:
@@ -91,7 +110,7 @@ def _dense(client: Client) -> Callable[[], Any]:
         return np.mean((np.tanh(X @ w[:960].reshape(40, 24)) @ w[960:984] - y) ** 2)
 
     function = client.function(loss, w)
-    return lambda: _elsewhere(function, function.hessian(w))
+    return lambda: _in_cluster(function, function.hessian(w))
 
 
 def _lapack(client: Client) -> Callable[[], Any]:
@@ -101,7 +120,7 @@ def _lapack(client: Client) -> Callable[[], Any]:
         return np.sum(np.log(1.0 + np.linalg.eigvalsh(A @ A.T) ** 2))
 
     function = client.function(loss, A)
-    return lambda: _elsewhere(function, function.value_and_grad(A))
+    return lambda: _in_cluster(function, function.value_and_grad(A))
 
 
 def _planning(client: Client) -> Callable[[], Any]:
@@ -114,7 +133,7 @@ def _planning(client: Client) -> Callable[[], Any]:
     return lambda: function.value_and_grad(np.ones((next(numbers), 3)), batch=True)
 
 
-def _elsewhere(function: Function, found: Any) -> Any:
+def _in_cluster(function: Function, found: Any) -> Any:
     """What was found, if it was not in the front end."""
     report = function.last_report
     assert report is not None
