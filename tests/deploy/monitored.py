@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -196,7 +196,7 @@ class Stack:
         alerts = moved_alertmanager(yaml.safe_load((deploy / "alertmanager.yml").read_text()), self.notified.url)
         self.start(
             "alertmanager",
-            tool("alertmanager"),
+            *_with_its_templates(tool("alertmanager")),
             f"--config.file={self._write('alertmanager.yml', alerts)}",
             f"--storage.path={self.folder / 'alerts'}",
             f"--web.listen-address={self.at('alerts')}",
@@ -266,3 +266,13 @@ def answers(address: str, page: str = "/metrics") -> bool:
             return True
     except (URLError, OSError):
         return False
+
+
+def _with_its_templates(program: Path) -> Sequence[str | Path]:
+    """The command for a program of Debian, which looks for templates in one place: it sees there what came with it."""
+    place = Path("/usr/share/prometheus/alertmanager")
+    unpacked = program.resolve().parents[1] / place.relative_to("/usr")
+    if place.exists() or not unpacked.exists():
+        return [program]
+    see = f'mount -t tmpfs none /usr/share && mkdir {place.parent} && ln -s "$0" {place} && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", see, unpacked, program]
