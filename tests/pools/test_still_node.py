@@ -1,5 +1,6 @@
 """A node that others run, on the machine of this process, and that a signal has stopped: its work is done beside it."""
 
+import threading
 import time
 from contextlib import contextmanager, suppress
 
@@ -7,15 +8,16 @@ import numpy as np
 import psutil
 import pytest
 
-from gradserve.ir.errors import Unavailable
+from gradserve.ir.errors import Cancelled, Unavailable
 from gradserve.ir.types import TensorType
 from gradserve.ops import builder
 from gradserve.pools.local.pool import LocalPool
 from gradserve.pools.ray.healing import HealingPool
 from gradserve.pools.ray.pool import RayPool
 from gradserve.pools.ray.watch import ANSWER_SECONDS
+from gradserve.pools.ray.workers import DOUBT_SECONDS
 from gradserve.runtime.control import Control
-from tests.pools.works import F64, bits, one_input, outer_schedule, products
+from tests.pools.works import F64, bits, lasting, one_input, outer_schedule, products
 from tests.raylets import unconnected
 from tests.running import schedule_of
 from tests.system.processes import is_actor
@@ -86,10 +88,7 @@ def stopped(*processes):
 
 
 def until_workers(pool):
-    end = time.monotonic() + HEALED_SECONDS
-    while pool.size < 2 and time.monotonic() < end:
-        time.sleep(0.05)
-    assert pool.size == 2
+    assert until(lambda: pool.size == 2)
 
 
 def seconds(pool, work, expected):
@@ -181,3 +180,36 @@ def test_a_worker_whose_node_stands_still_is_not_waited_for(beside, work):
             assert pid not in pool.worker_pids().values()
         finally:
             pool.close()
+
+
+def test_a_chunk_that_nobody_wants_ends_though_its_node_stands_still():
+    control, work = Control(), lasting(steps=8000, chunks=1, size=2_000_000)
+    with unconnected(0, 1) as (head, _):
+        pool = RayPool(head.gcs_address, workers=1, worker_memory=MEMORY, silent_seconds=60.0)
+        try:
+            (pid,) = pool.worker_pids().values()
+            worker = psutil.Process(pid)
+            asking = threading.Thread(target=cancelled, args=(pool, work, control))
+            asking.start()
+            assert until(lambda: worker.cpu_percent(0.1) > 50)
+            with stopped(worker.parent()):
+                time.sleep(2 * DOUBT_SECONDS)  # by now it is asked whether it lives, and waits for its node
+                control.cancel()
+                asking.join()
+                assert until(lambda: worker.cpu_percent(0.5) < 10)
+            assert (pool.lost, pid in pool.worker_pids().values()) == (0, True)
+        finally:
+            pool.close()
+
+
+def cancelled(pool, work, control):
+    with pytest.raises(Cancelled):
+        list(pool.run(work, control))
+
+
+def until(holds):
+    """Whether something comes to hold."""
+    end = time.monotonic() + HEALED_SECONDS
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.02)
+    return holds()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import threading
@@ -10,6 +11,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from gradserve.ir.errors import GradserveError, Unavailable
+from gradserve.runtime.aside import aside
 
 T = TypeVar("T")
 
@@ -44,8 +46,7 @@ class Reach:
         """
         if not self._free.acquire(timeout=0 if self._late >= AT_ONCE else LOOK_SECONDS):
             raise Unavailable(f"{_STORE} does not answer: {AT_ONCE} calls wait for it already")
-        found: Future[T] = Future()
-        threading.Thread(target=self._run, args=(act, found), name="store", daemon=True).start()
+        found = aside(functools.partial(self._done, act), "store")
         try:
             return found.result(seconds)
         except GradserveError:
@@ -59,15 +60,11 @@ class Reach:
             failed = TimeoutError(f"no answer within {seconds:g} s")
         raise _told(failed)
 
-    def _run(self, act: Callable[[], T], found: Future[T]) -> None:
+    def _done(self, act: Callable[[], T]) -> T:
         try:
-            come = act()
-        except BaseException as error:  # some cancel, which is no Exception
+            return act()
+        finally:
             self._free.release()
-            found.set_exception(error)
-        else:
-            self._free.release()
-            found.set_result(come)
 
     def _came(self, _found: Future[T]) -> None:
         with self._lock:

@@ -73,11 +73,12 @@ class WorkerActor:
                 log.warning("no lane, chunks come by Ray alone: %s", error)
         return hello
 
-    @ray.method(concurrency_group="control")
+    @ray.method(concurrency_group="life")
     def hello(self) -> Hello:
         """Who this worker is; an answer shows that it lives, even while a chunk runs, and so does its node.
 
-        Arrays would otherwise be waited for that lie in the store of a node that stands still.
+        Arrays would otherwise be waited for that lie in the store of a node that stands still. Chunks are finished
+        on another thread: this one waits as long as the node is silent.
         """
         greet(self._node, _NODE_SECONDS)
         return _hello()

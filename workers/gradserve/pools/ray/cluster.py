@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from ray._private import auto_init_hook, ray_constants, services
 from gradserve.ir.errors import Unavailable
 from gradserve.pools.ray.local_head import LocalHead
 from gradserve.pools.ray.watch import ANSWER_SECONDS, Watch, own_node, require_node
+from gradserve.runtime.aside import aside
 
 T = TypeVar("T")
 
@@ -111,21 +112,13 @@ def asked(ask: Callable[[], T], seconds: float = math.inf) -> T:
         Unavailable: the cluster is lost, before or meanwhile, or says nothing for so many seconds.
     """
     require()
-    answer: Future[T] = Future()
-    threading.Thread(target=_answer, args=(ask, answer), name="gradserve-ask", daemon=True).start()
+    answer = aside(ask, "gradserve-ask")
     until = time.monotonic() + seconds
     while not wait([answer], _LOOK_SECONDS).done:
         require()
         if time.monotonic() > until:
             raise Unavailable(f"the head of the Ray cluster has not answered for {seconds:g} s")
     return answer.result()
-
-
-def _answer(ask: Callable[[], T], answer: Future[T]) -> None:
-    try:
-        answer.set_result(ask())
-    except BaseException as error:
-        answer.set_exception(error)
 
 
 def resources() -> dict[str, float]:

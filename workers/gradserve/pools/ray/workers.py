@@ -21,7 +21,7 @@ from gradserve.pools.ray.actor import WorkerActor
 from gradserve.pools.ray.lane import Door, Lane
 from gradserve.pools.ray.messages import Hello
 
-SILENT_SECONDS = 7.0
+SILENT_SECONDS = 5.0
 """A worker that answers nothing for so long counts as dead. Ray took 68 s to notice a partition."""
 DOUBT_SECONDS = 2.0
 """One that answers nothing for so long gets no more chunks, and another is started beside it: that takes seconds."""
@@ -43,7 +43,7 @@ log = logging.getLogger("gradserve.pools")
 @functools.cache
 def _actor_class() -> Any:
     remote: Any = ray.remote  # its annotations leave out concurrency groups
-    return remote(concurrency_groups={"control": 1})(WorkerActor)
+    return remote(concurrency_groups={"control": 1, "life": 1})(WorkerActor)
 
 
 @dataclass(eq=False)
