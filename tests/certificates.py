@@ -79,15 +79,13 @@ def in_days(days: float) -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
 
 
-def self_signed(folder: Path, name: str = "localhost") -> Tls:
-    """The files of a certificate for 127.0.0.1 and for a name, and of its key."""
+def self_signed(folder: Path, name: str = "localhost", since: float = -1.0, until: float = 1.0) -> Tls:
+    """The files of a certificate for 127.0.0.1 and for a name, and of its key; days from now that it is good for."""
     x509 = pytest.importorskip("cryptography.x509")
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
 
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = _new_key()
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gradserve test")])
-    now = datetime.datetime.now(datetime.UTC)
     names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName(name)]
     made = (
         x509.CertificateBuilder()
@@ -95,13 +93,12 @@ def self_signed(folder: Path, name: str = "localhost") -> Tls:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(in_days(since))
+        .not_valid_after(in_days(until))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())
     )
     tls = Tls(folder / "certificate.pem", folder / "key.pem")
     tls.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    encoding = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    tls.key.write_bytes(key.private_bytes(*encoding))
+    tls.key.write_bytes(_key_pem(key))
     return tls

@@ -14,14 +14,17 @@ import psutil
 
 from gradserve.client import Client
 from gradserve.ir.errors import WorkerLost
+from tests.certificates import self_signed
 from tests.deploy.asking import ONLY_WITH_FAULTS, Moment
 from tests.deploy.known_metrics import dashboards
-from tests.deploy.load import Crowd, Users, regression
+from tests.deploy.load import Users, regression
 from tests.deploy.monitored import START_SECONDS, Stack, answers, wait_until
 from tests.system.processes import worker_processes
 
 FIRES_SECONDS = 90.0
 """How long an alert may take to reach the webhook."""
+_LEFT_SECONDS = 90.0
+"""What a certificate has left when it is found to end: long enough to be told of before it has ended."""
 
 
 class Faults:
@@ -69,17 +72,35 @@ def wrong_gradients(faults: Faults) -> None:
             assert not f.verify(np.zeros(100), claimed=np.ones(100), directions=2).passed
 
 
+def impatient_users(faults: Faults) -> None:
+    """Users whose deadlines are shorter than what they ask for."""
+    with (
+        Users(faults.stack.at("service"), "long_calls", "long_calls", timeout=0.3),
+        faults.cause(("GradserveErrorBudgetBurn", "page")),
+    ):
+        pass  # it comes of itself
+
+
 def a_crowd(faults: Faults) -> None:
     """More calls than the front end takes."""
     saturated = ("GradserveCallsWaiting", "GradserveQueueNearLimit", "GradserveInFlightNearLimit")
     operators = json.loads(dashboards()["operators.json"])
     panels = [panel for panel in operators["panels"] if panel["title"] in ONLY_WITH_FAULTS]
-    with Crowd(faults.stack.at("service"), places=4, callers=12):
-        with faults.cause(("GradserveErrorBudgetBurn", "page"), *((name, "ticket") for name in saturated)):
-            pass  # it comes of itself
+    with Users(faults.stack.at("service"), *(["long_calls"] * 12)) as users:
+        with faults.cause(*((name, "ticket") for name in saturated)):
+            pass
         assert Moment(faults.stack, time.time()).empty_panels({"panels": panels}) == []
+    assert users.errors == []
     for name in saturated:
         faults.until_ended(name, "ticket")
+
+
+def a_certificate_that_ends(faults: Faults) -> None:
+    """One that nobody has renewed."""
+    with faults.cause(("GradserveCertificateEnds", "ticket")):
+        self_signed(faults.stack.folder, since=-30.0, until=_LEFT_SECONDS / 86400)
+    with faults.cause(("GradserveCertificateRefused", "page")):
+        pass  # it comes of itself
 
 
 def dying_workers(faults: Faults) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,7 +11,6 @@ import grpc
 import numpy as np
 
 from gradserve.client import Client
-from gradserve.v1 import blob_service_pb2
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import Stubs, call_of
 
@@ -38,11 +35,11 @@ def chain(w: Any) -> Any:
 class Users:
     """A few of them, each on a thread, until left. Errors that they did not ask for are kept."""
 
-    def __init__(self, address: str, *jobs: str, pause: float = 0.05) -> None:
-        """`jobs` are names of methods of this class: one thread each."""
+    def __init__(self, address: str, *jobs: str, pause: float = 0.05, timeout: float = 60.0) -> None:
+        """`jobs` are names of methods of this class: one thread each. A call may take `timeout` seconds."""
         self.address = address
         self.errors: list[Exception] = []
-        self._pause = pause
+        self._pause, self._timeout = pause, timeout
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._repeat, args=(job,), daemon=True) for job in jobs]
 
@@ -79,6 +76,14 @@ class Users:
             f.value_and_grad(np.ones((12, 40_000)), batch=True)
             yield
 
+    def long_calls(self, client: Client) -> Iterator[None]:
+        """Calls that keep a front end busy for a second or more."""
+        f = client.function(chain, w=np.ones(40_000))
+        f.placement = "front-end"
+        while True:
+            f.value_and_grad(np.ones((6, 40_000)), batch=True)
+            yield
+
     def mistakes(self, _: Client) -> Iterator[None]:
         """Calls that are refused, each for a reason of the user's own."""
         with grpc.insecure_channel(self.address) as channel:
@@ -94,7 +99,7 @@ class Users:
                 self._over.wait(1.0)
 
     def _repeat(self, job: str) -> None:
-        with Client(self.address, timeout=60.0) as client:
+        with Client(self.address, timeout=self._timeout) as client:
             steps = getattr(self, job)(client)
             while not self._over.wait(self._pause):
                 try:
@@ -114,43 +119,3 @@ class Users:
         self._over.set()
         for thread in self._threads:
             thread.join(60)
-
-
-class Crowd:
-    """Takes all of a front end's places by streams that say nothing, and sends more calls than may wait."""
-
-    def __init__(self, address: str, places: int, callers: int) -> None:
-        """`places` streams and `callers` threads that call again and again."""
-        self._address, self._places, self._callers = address, places, callers
-        self._over = threading.Event()
-
-    def __enter__(self) -> Self:
-        self._stack = ExitStack()
-        channel = self._stack.enter_context(grpc.insecure_channel(self._address))
-        stubs = Stubs(channel)
-        streams = [stubs.blobs.WriteBlob.future(self._silent(), timeout=300) for _ in range(self._places)]
-        threads = [threading.Thread(target=self._call, args=(stubs,), daemon=True) for _ in range(self._callers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            self._stack.callback(thread.join, 30)
-        for stream in streams:
-            self._stack.callback(stream.cancel)
-        self._stack.callback(self._over.set)
-        return self
-
-    def _silent(self) -> Iterator[blob_service_pb2.WriteBlobRequest]:
-        self._over.wait()
-        yield from ()
-
-    def _call(self, stubs: Stubs) -> None:
-        while not self._over.is_set():
-            try:
-                stubs.derivatives.Gradient(pb.GradientRequest(call=call_of()), timeout=10)
-            except grpc.RpcError:
-                time.sleep(0.05)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()

@@ -156,14 +156,16 @@ def test_no_alert_fires_while_all_is_well(healthy):
 def test_faults_are_reported(healthy):
     stack, made = healthy.stack, faults.Faults(healthy.stack)
     faults.wrong_gradients(made)
+    faults.impatient_users(made)
     faults.a_crowd(made)
     faults.dying_workers(made)
+    faults.a_certificate_that_ends(made)
     faults.a_front_end_that_restarts_and_is_short_of_memory(made)
     with Users(stack.at("service"), "chunks"):
         faults.a_machine_lost(made)
         faults.everything_lost(made)
     assert {alert["alert"] for alert in alerts()} > made.seen
-    assert len(made.seen) == 16, sorted(made.seen)
+    assert len(made.seen) == 18, sorted(made.seen)
     _messages_can_be_read(stack)
 
 
