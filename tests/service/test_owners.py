@@ -1,6 +1,8 @@
 """Graphs and blobs are there for who sent them, and for nobody else."""
 
 import hashlib
+import os
+import stat
 import time
 from functools import partial
 from typing import Any, cast
@@ -452,3 +454,37 @@ def test_without_names_everything_is_everybodys():
     store, layer = owned()
     store.put("1" * 64, b"1")
     assert layer.blobs("").get("1" * 64) == b"1"
+
+
+def looked_at(tmp_path, monkeypatch, before):
+    """What bob's sending asks of the disk: folders that it makes, and whether what it waits for has to be written."""
+    layer, _ = kept(tmp_path)
+    if before:
+        send_all(layer, before)
+    time.sleep(0.02)  # so that times tell before from after
+    began = time.time_ns() - 10**7
+    done: list[tuple[object, ...]] = []
+    fsync, mkdir = os.fsync, os.mkdir
+
+    def synced(opened):
+        found = os.fstat(opened)
+        done.append(("sync", stat.S_ISDIR(found.st_mode), found.st_mtime_ns > began))
+        fsync(opened)
+
+    def made(path, *more, **named):
+        mkdir(path, *more, **named)  # of those that are there it raises
+        done.append(("make", str(path)[len(str(tmp_path)) :].split("/")[1]))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", synced)
+        patched.setattr(os, "mkdir", made)
+        send_all(layer, "bob")
+    return done
+
+
+def test_the_disk_is_asked_for_the_same_whether_another_has_sent_the_same_or_not(tmp_path, monkeypatch):
+    """A folder that nothing was moved to is written in no time, and that tells; so does making one."""
+    alone = looked_at(tmp_path / "1", monkeypatch, "")
+    assert alone == looked_at(tmp_path / "2", monkeypatch, "alice")
+    assert ("sync", True, True) in alone
+    assert ("sync", True, False) not in alone

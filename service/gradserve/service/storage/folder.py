@@ -27,6 +27,8 @@ NO_ROOM = "store_disk"
 """The limit of what there is no room for on the disk."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TOUCHED = 1 << 16
+_PARTS = 1 << 8
+"""The folders within a folder, by the first two digits of digests."""
 
 
 class Folder:
@@ -37,7 +39,8 @@ class Folder:
         self._path, self._drafts, self._space, self._check = path, drafts, space, check
         self.capacity, self.limit = space.capacity, space.limit
         self._touched: Lru[str, float] = Lru(_TOUCHED)
-        for folder in (path, drafts):
+        # All at once: who would have to wait for one to be made could tell that nobody has sent the same.
+        for folder in (path, drafts, *(path / f"{first:02x}" for first in range(_PARTS))):
             folder.mkdir(0o700, parents=True, exist_ok=True)
 
     def read(self, digest: str) -> bytes | None:
@@ -187,15 +190,16 @@ class FileDraft:
         with _room():
             path.parent.mkdir(0o700, parents=True, exist_ok=True)
             spent = self._drafts / f"{_WHOLE}{secrets.token_hex(8)}" if _is_file(path) else None
+            place = spent or path
             try:
                 if lasting:
                     _sync(self.path)
-                self.path.replace(spent or path)
+                self.path.replace(place)
             except FileNotFoundError:
                 return False
             self._leave()
-            if lasting:
-                _sync(path.parent)
+            if lasting:  # of a folder that nothing was moved to it would come to nothing, at once
+                _sync(place.parent)
             if spent is not None:
                 self._space.forget(spent, self.size)
             return True
