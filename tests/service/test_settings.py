@@ -53,7 +53,8 @@ def test_threads_are_enough_for_all_that_run_or_wait():
 
 def test_what_is_kept_fits_into_the_memory():
     small = Settings().within(1 << 30)
-    kept = small.max_in_flight_bytes + small.graph_store_bytes + 2 * small.plan_bytes + small.blob_store_bytes
+    kept = small.max_in_flight_bytes + small.max_unread_bytes + small.graph_store_bytes
+    kept += 2 * small.plan_bytes + small.blob_store_bytes
     assert kept <= 1 << 29
     assert Settings().within(1 << 40) == Settings()
 
@@ -462,8 +463,8 @@ def test_other_variables_are_left_alone():
 
 def test_what_the_memory_lowers_is_told():
     found = configuration_of(["--blob-store-bytes", "4GiB"], {}).within(1 << 30)
-    assert found.settings.blob_store_bytes == 1 << 28
-    assert "blob_store_bytes: 256MiB  # flag, lowered to fit into the memory" in found.text().splitlines()
+    assert found.settings.blob_store_bytes == 3 << 26
+    assert "blob_store_bytes: 192MiB  # flag, lowered to fit into the memory" in found.text().splitlines()
 
 
 def test_help_teaches_in_groups():

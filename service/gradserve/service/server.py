@@ -24,6 +24,7 @@ from gradserve.service.calls.interceptor import StrangerInterceptor
 from gradserve.service.calls.methods import Handler, House, methods_of, of_message, of_messages
 from gradserve.service.calls.standard import Standard, add_methods
 from gradserve.service.calls.unknown import Unknown
+from gradserve.service.calls.unread import Unread
 from gradserve.service.configuration.settings import Settings
 from gradserve.service.handlers.blobs import BlobHandlers
 from gradserve.service.handlers.graphs import Graphs
@@ -80,6 +81,7 @@ class Server:
         self.blobs = BlobStore(settings.blob_store_bytes, settings.max_blob_bytes)
         self.owned = Owned(self.graphs, self.blobs, settings.max_owned)
         self.admission = Admission(settings, settings.workers or processors())
+        self.unread = Unread(settings.max_unread_bytes, settings.max_seconds)
         self.port = 0
         """The port that is listened on, once started; 0 for a Unix socket."""
         self.metrics_port: int | None = None
@@ -179,7 +181,10 @@ class Server:
         limits = settings.graph_limits, settings.max_seconds
         lane = threads.give_up, threads.hears, threads.heard
         recognise, told = authenticator.recognise, listeners(settings, running)
-        house = House(self.admission, self.metrics, *limits, *lane, identify, recognise, content.foreseen, told)
+        running.callback(self.unread.close)
+        house = House(
+            self.admission, self.metrics, *limits, *lane, self.unread, identify, recognise, content.foreseen, told
+        )
         for service in SERVICES:
             methods = methods_of(service, handlers, house)
             add_methods(self._server, service.full_name, methods)

@@ -23,6 +23,7 @@ from gradserve.runtime.planned import Planned
 from gradserve.service.admission.admission import Admission
 from gradserve.service.calls.rpc import CHUNK_BYTES, Rpc
 from gradserve.service.calls.status import code_of, metadata_of, status_of
+from gradserve.service.calls.unread import Unread
 from gradserve.service.identity.authenticator import Identify, Recognise, anonymous, anybody
 from gradserve.service.monitoring.metrics import Metrics
 from gradserve.service.monitoring.served import Told, naming, request_id_of
@@ -53,6 +54,8 @@ class House:
     """Called by threads of calls that are about to wait for their clients."""
     heard: Callable[[], None]
     """Called when they wait no more."""
+    unread: Unread
+    """The replies that clients have not read."""
     identify: Identify = anonymous
     recognise: Recognise = anybody
     foreseen: Foreseen = nothing_foreseen
@@ -118,30 +121,29 @@ class Method:
     def _unary_unary(self, data: bytes, context: grpc.ServicerContext) -> bytes:
         with Rpc(self, context) as rpc:
             rpc.admit_message(data)
-            return rpc.encode(self.handler(data, rpc))
+            return rpc.leave_with(rpc.encode(self.handler(data, rpc)))
 
     def _unary_stream(self, data: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         with Rpc(self, context) as rpc:
             rpc.admit_message(data)
             rpc.end_at_deadline()
             for reply in self.handler(data, rpc):
-                encoded = rpc.encode(reply)
-                with rpc.waiting_for_client():
-                    yield encoded
+                yield from rpc.tell(rpc.encode(reply))
                 rpc.ticket.goes_on(rpc.control)
 
     def _stream_unary(self, stream: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         with Rpc(self, context) as rpc:
             rpc.admit(CHUNK_BYTES)
             rpc.end_at_deadline()
-            return rpc.encode(self.handler(rpc.receive(stream), rpc))
+            return rpc.leave_with(rpc.encode(self.handler(rpc.receive(stream), rpc)))
 
     def _stream_stream(self, stream: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         with Rpc(self, context) as rpc:
             rpc.admit(CHUNK_BYTES)
             rpc.end_at_deadline()
             for reply in self.handler(rpc.receive(stream), rpc):
-                yield rpc.encode(reply)
+                yield from rpc.tell(rpc.encode(reply))
+                rpc.ticket.returns(rpc.control)  # what it does next says for itself what it takes
 
 
 def of_message(handler: Handler) -> Handler:

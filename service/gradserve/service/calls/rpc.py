@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Timer
@@ -20,6 +20,7 @@ from gradserve.runtime.shared import Opened
 from gradserve.service.admission.ticket import Ticket
 from gradserve.service.calls.known import Known
 from gradserve.service.calls.status import abort, code_of
+from gradserve.service.calls.unread import LEAST_BYTES
 from gradserve.service.identity.caller import ANONYMOUS
 from gradserve.service.monitoring.served import Heard, Served, metadata_of_call, name_of_call
 from gradserve.wire.extent import require_parseable
@@ -32,6 +33,10 @@ CHUNK_BYTES = 1 << 20
 GRACE_SECONDS = 0.5
 """How long after its deadline a stream is cut off: its handler may say what happened, and the cut does not."""
 _NO_PLACES: Mapping[str, str] = MappingProxyType({})
+
+
+def _nothing() -> None:
+    """Does nothing."""
 
 
 class Rpc:
@@ -149,6 +154,27 @@ class Rpc:
                 return
             self._received += len(data)
             yield data
+
+    def tell(self, data: bytes) -> Iterator[bytes]:
+        """One reply of a stream, until the client has read it."""
+        read = self._unread(data)
+        try:
+            with self.waiting_for_client():
+                yield data
+        finally:
+            read()
+
+    def leave_with(self, data: bytes) -> bytes:
+        """The only reply, which counts until the client has read it, though the call has ended for us."""
+        if len(data) >= LEAST_BYTES and not self._context.add_callback(read := self._unread(data)):
+            read()
+        return data
+
+    def _unread(self, data: bytes) -> Callable[[], None]:
+        """What is to be called when a reply has been read."""
+        if len(data) < LEAST_BYTES:
+            return _nothing
+        return self._method.house.unread.add(self.ticket.caller, len(data), self._context.cancel)
 
     @contextmanager
     def waiting_for_client(self) -> Iterator[None]:

@@ -135,6 +135,8 @@ class Settings:
     """The largest request message. Larger arrays come as blobs."""
     inline_limit: Bytes = 32 << 20
     """Bytes of results that one reply carries; larger ones are left in the blob store."""
+    max_unread_bytes: Bytes = 1 << 30
+    """Memory for replies that clients have not read; of more the oldest calls of who has most end."""
     graph_store_bytes: Bytes = 1 << 30
     """Memory for registered graphs; the least recently used are forgotten first."""
     graph_store_count: Count = 4096
@@ -203,9 +205,10 @@ class Settings:
             self,
             max_in_flight_bytes=min(self.max_in_flight_bytes, memory // 8),
             max_in_flight_peak_bytes=min(self.max_in_flight_peak_bytes, memory // 2),
+            max_unread_bytes=min(self.max_unread_bytes, memory // 16),
             graph_store_bytes=min(self.graph_store_bytes, memory // 16),
             plan_bytes=min(self.plan_bytes, memory // 32),
-            blob_store_bytes=min(self.blob_store_bytes, memory // 4),
+            blob_store_bytes=min(self.blob_store_bytes, 3 * memory // 16),
             front_end_bytes=min(self.front_end_bytes, memory // 4),
         )
 
