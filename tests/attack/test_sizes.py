@@ -147,7 +147,7 @@ class Forgetful(Walked):
 @pytest.mark.parametrize(("table", "least", "most"), [(Walked, 0, 3 * 300), (Forgetful, 300 * 300 // 4, 300 * 300)])
 def test_a_chain_of_views_is_walked_over_once(table, least, most):
     g, known = builder(), table()
-    g.known = known
+    g.filling = known
     x = g.full(TensorType(ElementType.FLOAT64, (2, 2)), 2.5)
     for _ in range(300):
         x = g.emit("permute", x, order=(1, 0))

@@ -46,8 +46,8 @@ class Builder:
         """Of equal types one, which stands for all of them."""
         self._literals: dict[int, Constant] = {}
         self._spreads: dict[Shape, Op] = {}
-        self.known: dict[Any, Any] = {}
-        """What `splat` has found out of values, what fills them; and what `written_once` has made of which."""
+        self.filling: dict[Value, Value | None] = {}
+        """What `splat` has found out of values: what fills them."""
         self._count = self._told = 0
         """The number of values so far, and what the budget has taken down of them and their nodes."""
         self._budget = budget.begun(self)

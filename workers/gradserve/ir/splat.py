@@ -34,12 +34,12 @@ def _filling(g: Builder, value: Value) -> Value | None:
     passed = []
     found: Value | None = value
     while found is not None and (made := found.producer) is not None:
-        if found in g.known:
-            found = g.known[found]
+        if found in g.filling:
+            found = g.filling[found]
             break
         passed.append(found)
         found = made.operands[0] if made.op.fills else None
-    g.known.update(dict.fromkeys(passed[:-1], found))
+    g.filling.update(dict.fromkeys(passed[:-1], found))
     return found
 
 
