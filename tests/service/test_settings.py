@@ -1,6 +1,7 @@
 """Settings, the program's options, and TLS."""
 
 import contextlib
+import difflib
 import os
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from unittest import mock
 
 import grpc
 import pytest
@@ -351,7 +353,7 @@ def test_numbers_with_units(name, text, value, tmp_path):
         ("metrics_port: 65536", "65536 is out of bounds: a port is from 0 to 65535"),
         ("- 1", "is no mapping from names of settings"),
         ("{", "is no YAML"),
-        ("a: !!python/object/apply:os.getcwd []", "is no YAML"),
+        ("address: !!python/object/apply:os.getcwd []", "is no YAML"),
         ("1: 2", "1 is no setting"),
         ("[" * 3000, "nests too deep"),
         ("lanes: " + "9" * 5000, "is no YAML: Exceeds the limit"),
@@ -365,6 +367,35 @@ def test_one_line_says_what_is_wrong_in_a_file(text, told, tmp_path, capsys):
     said = refused_line(["--config", str(file)], {}, capsys)
     assert told in said
     assert str(file) in said or "go together" in told
+
+
+def test_a_file_of_unknown_names_is_read_up_to_the_first(tmp_path, capsys, monkeypatch):
+    made = mock.Mock(wraps=yaml.SafeLoader.compose_scalar_node)
+    compared = mock.Mock(wraps=difflib.get_close_matches)
+    monkeypatch.setattr(yaml.SafeLoader, "compose_scalar_node", lambda *given: made(*given))
+    monkeypatch.setattr(difflib, "get_close_matches", compared)
+    file = tmp_path / "settings.yaml"
+    file.write_text("lanes: 2\n" + "".join(f"lanes{k}: 1\n" for k in range(100_000)))
+    assert "'lanes0' is no setting; the nearest is lanes" in refused_line(["--config", str(file)], {}, capsys)
+    assert (made.call_count, compared.call_count) == (3, 1)
+
+
+def test_names_within_a_value_are_compared_with_few_others(tmp_path, capsys, monkeypatch):
+    compared = []
+
+    class Name(str):
+        def __eq__(self, other):
+            compared.append(1)
+            return str(self) == str(other)
+
+        __hash__ = str.__hash__
+
+    read = yaml.SafeLoader.construct_scalar
+    monkeypatch.setattr(yaml.SafeLoader, "construct_scalar", lambda *given: Name(read(*given)))
+    file, count = tmp_path / "settings.yaml", 3000
+    file.write_text("address: {" + ", ".join(f"a{k}: b" for k in range(count)) + "}")
+    assert "is no text" in refused_line(["--config", str(file)], {}, capsys)
+    assert len(compared) < 2 * count
 
 
 @pytest.mark.parametrize(

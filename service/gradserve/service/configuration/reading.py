@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import MISSING, replace
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,9 @@ def _of_file(file: Path) -> Layer:
         found = yaml.load(contents(file), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the file of settings {file} cannot be read: {error}") from None
+    except _UnknownKey as error:
+        (key,) = error.args
+        raise InvalidRequest(f"{file}: {shown(key)} is no setting{nearest(str(key), SETTINGS)}") from None
     except RecursionError:
         raise InvalidRequest(
             f"{file} is no mapping from names of settings to their values: it nests too deep"
@@ -142,26 +145,45 @@ def _of_file(file: Path) -> Layer:
     if not isinstance(found, dict | None):
         raise InvalidRequest(f"{file} is no mapping from names of settings to their values")
     raw = found or {}
-    for key in raw:
-        if key not in SETTINGS:
-            raise InvalidRequest(f"{file}: {shown(key)} is no setting{nearest(str(key), SETTINGS)}")
     return Layer(str(file), raw, {name: f"{file}: {name}" for name in raw})
 
 
+class _UnknownKey(Exception):
+    """A key of the file that is no setting. What follows it is not read."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Reads plain YAML, and refuses a key that is there twice, and aliases: a few lines of them say any amount."""
+    """Reads plain YAML of settings up to the first that is none.
+
+    Refuses a key that is there twice, and aliases: a few lines of them say any amount.
+    """
+
+    _depth = 0
+    """Nodes that the next one lies in."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """The next node."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError(f"the alias *{self.peek_event().anchor} stands where a value should")  # type: ignore[no-untyped-call]
-        return super().compose_node(parent, index)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if self._depth == 1 and index is None and isinstance(node, yaml.ScalarNode):
+            key = self.construct_object(node)
+            if key not in SETTINGS:
+                raise _UnknownKey(key)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """The mapping of a node."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := [key for place, key in enumerate(keys) if key in keys[:place]]:
-            raise yaml.YAMLError(f"{twice[0]!r} is there twice")
+        met = set()
+        for each, _ in node.value:
+            key = self.construct_object(each, deep=True)
+            if not isinstance(key, Hashable):
+                break  # which is refused below
+            if key in met:
+                raise yaml.YAMLError(f"{key!r} is there twice")
+            met.add(key)
         return super().construct_mapping(node, deep)
 
 
