@@ -1,5 +1,8 @@
 """What a question takes beside its first program: further ways, a careful form, functions that are compiled."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,15 +11,17 @@ from gradserve.autodiff.derivation import EveryValue
 from gradserve.client import Client
 from gradserve.execution.numpy import executor
 from gradserve.execution.numpy.executor import NumpyExecutor, NumpyPrepared
-from gradserve.ir import budget
+from gradserve.ir import account, budget
+from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import LimitExceeded
+from gradserve.ir.op import Op, OpSet
 from gradserve.jobs.sweeps import programs as making
 from gradserve.jobs.sweeps.limits import Limits
 from gradserve.jobs.sweeps.programs import Programs, go_on
-from gradserve.ops import builder
+from gradserve.ops import OP_SET, builder
 from gradserve.questions.derivations import Gradient
 from gradserve.verification import slopes
-from tests.attack import shapes, traced
+from tests.attack import ramps, shapes, traced
 
 
 def compiled(depth: int, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -97,3 +102,55 @@ def test_second_derivatives_are_verified_within_what_may_be_spent(monkeypatch):
         assert client.function(lambda w: np.sum(np.sin(w) * w), w=np.ones(3)).verify(np.ones(3), order=2).passed
     assert within
     assert None not in within
+
+
+# ---- asking for what is there already
+
+
+class Forgetful(dict[Any, Any]):
+    """Remembers nothing."""
+
+    def __setitem__(self, key, value):
+        pass
+
+
+def asked_of_each_value(name: str, monkeypatch: pytest.MonkeyPatch) -> float:
+    """How often a builder is asked for a node in an inspection of rows of an op, for each value that is counted."""
+    asked: list[object] = []
+    apply = Builder.apply
+
+    def noted(self: Builder, op: Op, operands: Sequence[Value]) -> tuple[Value, ...]:
+        asked.append(op)
+        return apply(self, op, operands)
+
+    op = OP_SET.find(name)
+    assert op is not None
+    graph = ramps.row(next(iter(op.samples())), 50)
+    assert graph is not None
+    wrt = tuple(i.name for i in graph.inputs if i.type.is_float)
+    taken = account.Account()
+    with monkeypatch.context() as patched, account.charging(taken):
+        patched.setattr(Builder, "apply", noted)
+        Programs().instance(graph, EveryValue(wrt))
+        return len(asked) / taken.values
+
+
+MOST_ASKED = 0.8
+
+
+@pytest.mark.parametrize("name", ["stdtrit", "betainc", "betaincinv", "gammaincinv", "poch", "ellipkinc", "binom"])
+def test_what_is_there_already_is_seldom_asked_for(name, monkeypatch):
+    """It counts for nothing, and takes as long as what counts for one."""
+    assert asked_of_each_value(name, monkeypatch) < MOST_ASKED
+
+
+@pytest.mark.parametrize("name", ["stdtrit", "betainc", "betaincinv"])
+def test_planted_formulas_made_again_would_be_seen(name, monkeypatch):
+    begun = Builder.__init__
+
+    def forgetful(self: Builder, ops: OpSet) -> None:
+        begun(self, ops)
+        self.formulas = Forgetful()
+
+    monkeypatch.setattr(Builder, "__init__", forgetful)
+    assert asked_of_each_value(name, monkeypatch) > MOST_ASKED

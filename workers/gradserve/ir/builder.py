@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from gradserve.ir import budget
 from gradserve.ir.attributes import make_op, plain_op
+from gradserve.ir.constants import Constants
 from gradserve.ir.errors import ConstraintError, InvalidGraph
-from gradserve.ir.graph import Constant, Graph, Input, Literal, Node, Origin, Output
+from gradserve.ir.graph import Constant, Graph, Input, Node, Origin, Output
 from gradserve.ir.op import Op, OpSet, attribute_types
 from gradserve.ir.shapes import broadcast_shape
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
@@ -33,8 +34,7 @@ class Builder:
         self.origin: Origin | None = None
         """The source position given to the nodes emitted next."""
         self._inputs: dict[str, tuple[Input, Value]] = {}
-        self._constants: dict[Constant, Value] = {}
-        self._scalars: dict[tuple[ElementType, str], Value] = {}
+        self._constants = Constants(self._leaf)
         self._ops: dict[Op, _Applied] = {}
         """Of equal ops one, which stands for all of them, and its applications by their operands."""
         self._met: dict[int, tuple[Op, _Applied]] = {}
@@ -44,17 +44,18 @@ class Builder:
         """Types of results by the identities of the op and of the operands' types."""
         self._kinds: dict[TensorType, TensorType] = {}
         """Of equal types one, which stands for all of them."""
-        self._literals: dict[int, Constant] = {}
         self._spreads: dict[Shape, Op] = {}
+        self.formulas: dict[Hashable, Any] = {}
+        """What `formula` has made, by the function and what it was made of."""
         self.filling: dict[Value, Value | None] = {}
         """What `splat` has found out of values: what fills them."""
         self._count = self._told = 0
         """The number of values so far, and what the budget has taken down of them and their nodes."""
         self._budget = budget.begun(self)
 
-    def _new(self, type_: TensorType) -> Value:
+    def _leaf(self, type_: TensorType) -> Value:
         self._count += 1
-        return Value(self, self._count - 1, type_)
+        return Value(self, self._count - 1, self._kinds.setdefault(type_, type_))
 
     def input(self, name: str, type_: TensorType) -> Value:
         """A new named input.
@@ -64,7 +65,7 @@ class Builder:
         """
         if name in self._inputs:
             raise InvalidGraph(f"two inputs are named {name!r}")
-        value = self._new(self._kinds.setdefault(type_, type_))
+        value = self._leaf(type_)
         self._inputs[name] = Input(name, type_), value
         return value
 
@@ -72,28 +73,11 @@ class Builder:
         self, literal: Constant | Array | Scalar | np.generic, element_type: ElementType | None = None
     ) -> Value:
         """The constant with these elements; equal constants are one value."""
-        if isinstance(literal, bool | int | float | complex | np.generic) or (
-            isinstance(literal, np.ndarray) and not literal.ndim
-        ):
-            array = np.asarray(literal, element_type.dtype if element_type else None)
-            key = (ElementType.of(array.dtype), repr(array.item()))
-            if key not in self._scalars:
-                self._scalars[key] = self._constant(Literal(array))
-            return self._scalars[key]
-        if isinstance(literal, np.ndarray):
-            literal = Literal(literal if element_type is None else literal.astype(element_type.dtype, copy=False))
-        return self._constant(literal)
-
-    def _constant(self, constant: Constant) -> Value:
-        found = self._constants.get(constant)
-        if found is None:
-            found = self._constants[constant] = self._new(self._kinds.setdefault(constant.type, constant.type))
-            self._literals[found.index] = constant
-        return found
+        return self._constants.of(literal, element_type)
 
     def literal(self, value: Value) -> Constant | None:
         """The constant behind a value, or None if it is not a constant."""
-        return self._literals.get(value.index)
+        return self._constants.literals.get(value.index)
 
     def producer(self, value: Value) -> Application | None:
         """The node that makes a value, or None for inputs and constants."""
@@ -228,7 +212,10 @@ class Builder:
         Raises:
             ConstraintError: they have none.
         """
-        shape = broadcast_shape([value.type.shape for value in values])
+        shapes = [value.type.shape for value in values]
+        if shapes.count(shapes[0]) == len(shapes):
+            return tuple(values)
+        shape = broadcast_shape(shapes)
         return tuple([self.broadcast(value, shape) for value in values])
 
     def build(self, outputs: Mapping[str, Value], inputs: Sequence[Value] | None = None) -> Graph:
@@ -236,7 +223,7 @@ class Builder:
         needed, live = self._needed(outputs.values())
         declared = {value: input_ for input_, value in self._inputs.values()}
         taken = [*declared] if inputs is None else inputs
-        constants = {value: constant for constant, value in self._constants.items() if live[value.index]}
+        constants = {value: constant for constant, value in self._constants.values.items() if live[value.index]}
         number = {value: k for k, value in enumerate((*taken, *constants))}
         nodes = []
         for made in needed:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 Scalar: TypeAlias = bool | int | float | complex
 Operand: TypeAlias = "Value | Scalar | Array | np.generic"
-_PYTHON = frozenset({bool, int, float, complex})
+REAL_NUMBERS: frozenset[type] = frozenset({bool, int, float})
+"""The types of Python's real numbers, which adapt to arrays: those of floating-point numbers stay what they are."""
+PYTHON = REAL_NUMBERS | {complex}
 """The types of Python's numbers, which adapt to arrays."""
 _FEW = 4
 """Operands up to which the types of results are kept for other graphs: what is kept stays small."""
@@ -92,8 +94,8 @@ class Application:
 def common_element_type(operands: Sequence[Operand]) -> ElementType:
     """The element type that NumPy gives to an operation on these operands."""
     found = {o.type.element_type if isinstance(o, Value) else type(o) for o in operands}
-    given = found - _PYTHON
-    if len(given) == 1 and (len(found) == 1 or ElementType.FLOAT64 in found):
+    given = found - PYTHON
+    if len(given) == 1 and (len(found) == 1 or (ElementType.FLOAT64 in found and complex not in found)):
         (only,) = given
         if isinstance(only, ElementType):
             return only  # the usual case, which NumPy takes long to tell

@@ -13,6 +13,7 @@ from gradserve.ir.errors import ConstraintError
 from gradserve.ir.op import Absorbed, Cost, Op, Sample
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, ElementType, Shape, TensorType
+from gradserve.ops.coercion import of_one_type
 
 Columns: TypeAlias = tuple[tuple[float, ...], ...]
 """The elements of each operand in turn."""
@@ -181,13 +182,7 @@ class Elementwise(Op):
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
         """The operands promoted to one element type and broadcast to one shape."""
-        first = operands[0] if operands else None
-        if isinstance(first, Value):
-            type_ = first.type
-            alike = [x for x in operands if isinstance(x, Value) and x.type is type_]
-            if len(alike) == len(operands):
-                return tuple(alike)
-        return g.align(g.promote(operands))
+        return of_one_type(g, operands) or g.align(g.promote(operands))
 
     def accepts(self, element_type: ElementType) -> bool:
         """Whether the op takes these elements: numbers, unless it says otherwise."""
@@ -245,9 +240,9 @@ class RealElementwise(Elementwise):
 
     def coerce(self, g: Builder, operands: Sequence[Operand]) -> tuple[Value, ...]:
         """The operands promoted to one floating-point type and broadcast to one shape."""
-        first = operands[0] if len(operands) == 1 else None
-        if isinstance(first, Value) and first.builder is g and first.type.is_float:
-            return (first,)
+        found = of_one_type(g, operands)
+        if found is not None and found[0].type.is_float:
+            return found
         return g.align([to_float(g, value) for value in g.promote(operands)])
 
     def accepts(self, element_type: ElementType) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradserve.ir.builder import Builder, Value
 from gradserve.ir.errors import ConstraintError
+from gradserve.ir.formulas import formula
 from gradserve.ir.op import Sample
 from gradserve.ir.records import dataclass
 from gradserve.ops.family import Binary, RealElementwise, Unary
@@ -19,6 +20,7 @@ _NEAR = 0.05
 _TERMS = 13
 
 
+@formula
 def _ratio(g: Builder, m: Value, k: Value, e: Value) -> Value:
     """(K - E) / m; near m = 0 by its series pi/4 (1 + 3/8 m + ...), in which a term has (1/2)_j (3/2)_j / (2)_j j!."""
     near = g.lt(g.abs(m), _NEAR)
@@ -66,26 +68,46 @@ class Incomplete(OfScipy, RealElementwise, Binary):
     kinks = ((0.0, 1.5, 0.5), (1.0, 1.0, 2.0))
 
 
+@formula
 def _root(g: Builder, phi: Value, m: Value) -> Value:
     sine = g.sin(phi)
     return g.sqrt(g.sub(1.0, g.mul(m, g.mul(sine, sine))))
 
 
+@formula
+def _even_powers(g: Builder, phi: Value) -> tuple[Value, ...]:
+    """The integrals of sin^2, sin^4, ... from 0 to phi: each follows from the one before."""
+    sine, cosine = g.sin(phi), g.cos(phi)
+    square, power, integral, found = g.mul(sine, sine), g.mul(sine, cosine), phi, []
+    for j in range(_TERMS):
+        integral = g.div(g.sub(g.mul(integral, 2 * j + 1.0), power), 2 * j + 2.0)
+        power = g.mul(power, square)
+        found.append(integral)
+    return tuple(found)
+
+
+@formula
+def _binomials(g: Builder, t: Value) -> tuple[Value, ...]:
+    """The terms of 1 / sqrt(1 - t s) beside powers of s."""
+    factor, found = g.full(t.type, 1.0), []
+    for j in range(_TERMS):
+        found.append(factor)
+        factor = g.mul(factor, g.mul(t, (j + 0.5) / (j + 1.0)))
+    return tuple(found)
+
+
+@formula
 def _incomplete_ratio(g: Builder, phi: Value, m: Value) -> Value:
     """(F - E) / m: the integral of sin^2 / sqrt(1 - m sin^2).
 
-    Near m = 0 by the binomial series, of which the integrals of even powers of the sine follow from each other.
+    Near m = 0 by the binomial series.
     """
     near = g.lt(g.abs(m), _NEAR)
     far = g.select(near, 0.5, m)
     quotient = g.div(g.sub(g.emit("ellipkinc", phi, far), g.emit("ellipeinc", phi, far)), far)
-    t, sine, cosine = g.select(near, m, 0.0), g.sin(phi), g.cos(phi)
-    power, integral, factor, series = g.mul(sine, cosine), phi, g.full(m.type, 1.0), g.zeros(m.type)
-    for j in range(_TERMS):
-        integral = g.div(g.sub(g.mul(integral, 2 * j + 1.0), power), 2 * j + 2.0)
+    series = g.zeros(m.type)
+    for factor, integral in zip(_binomials(g, g.select(near, m, 0.0)), _even_powers(g, phi), strict=True):
         series = g.add(series, g.mul(factor, integral))
-        power = g.mul(power, g.mul(sine, sine))
-        factor = g.mul(factor, g.mul(t, (j + 0.5) / (j + 1.0)))
     return g.select(near, series, quotient)
 
 

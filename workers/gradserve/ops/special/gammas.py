@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.formulas import formula
 from gradserve.ir.op import Sample
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import Array, TensorType
@@ -170,6 +171,7 @@ _BERNOULLI = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760)
 """B_2k / 2k, the coefficients in digamma(x) = log x - 1 / (2 x) - sum_k (B_2k / 2k) x^-2k."""
 
 
+@formula
 def digamma_rise(g: Builder, x: Value, step: Value) -> Value:
     """digamma(x + step) - digamma(x), term by term, so that nothing cancels where the step is small.
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.formulas import formula
 from gradserve.ir.records import dataclass
 from gradserve.ops.family import Binary, RealElementwise, total
 from gradserve.ops.registry import register
@@ -19,6 +20,7 @@ from gradserve.ops.special.rare import OfScipy
 from gradserve.ops.special.tails import BetaTail, GammaTail, beta_density, gamma_density
 
 
+@formula
 def gamma_by_shape(g: Builder, a: Value, x: Value) -> Value:
     """The derivative of gammainc in its shape; 0 at the ends."""
     below = g.lt(x, g.maximum(a, 1.0))
@@ -34,24 +36,26 @@ def gamma_by_shape(g: Builder, a: Value, x: Value) -> Value:
     return found
 
 
-def beta_by_shapes(g: Builder, a: Value, b: Value, x: Value) -> tuple[Value, Value]:
-    """The derivatives of betainc in its shapes; 0 at the ends."""
+@formula
+def beta_by_shape(g: Builder, k: int, a: Value, b: Value, x: Value) -> Value:
+    """The derivative of betainc in its shape number `k`; 0 at the ends."""
     below = g.le(g.mul(x, g.add(a, b)), a)
     inside = g.logical_and(g.gt(x, 0.0), g.lt(x, 1.0))
     sides = (
-        (g.logical_and(below, inside), a, b, x, 1.0),
-        (g.logical_and(g.logical_not(below), inside), b, a, g.sub(1.0, x), -1.0),
+        (g.logical_and(below, inside), a, b, x, 1.0, k == 0),
+        (g.logical_and(g.logical_not(below), inside), b, a, g.sub(1.0, x), -1.0, k == 1),
     )
-    found = (g.zeros(x.type), g.zeros(x.type))
-    for chosen, p, q, end, sign in sides:
+    found = g.zeros(x.type)
+    for chosen, p, q, end, sign, moves_p in sides:
         at = g.select(chosen, end, 0.5)
         whole = g.mul(g.emit("betainc", p, q, at), sign)
-        near = g.sub(g.log(at), g.apply(BetaTail(1, 0), [p, q, at])[0])
-        far = g.add(g.log1p(g.neg(at)), g.apply(BetaTail(0, 1), [p, q, at])[0])
-        by_p = g.mul(whole, g.add(near, digamma_rise(g, p, q)))
-        by_q = g.mul(whole, g.add(far, digamma_rise(g, q, p)))
-        by_a, by_b = (by_p, by_q) if sign > 0 else (by_q, by_p)
-        found = (g.select(chosen, by_a, found[0]), g.select(chosen, by_b, found[1]))
+        if moves_p:
+            near = g.sub(g.log(at), g.apply(BetaTail(1, 0), [p, q, at])[0])
+            change = g.mul(whole, g.add(near, digamma_rise(g, p, q)))
+        else:
+            far = g.add(g.log1p(g.neg(at)), g.apply(BetaTail(0, 1), [p, q, at])[0])
+            change = g.mul(whole, g.add(far, digamma_rise(g, q, p)))
+        found = g.select(chosen, change, found)
     return found
 
 
@@ -140,10 +144,9 @@ class Betainc(Special, RealElementwise):
         """The density dx, and means of logarithms over what is below x da and db."""
         a, b, x = primals
         da, db, dx = tangents
-        by_a, by_b = beta_by_shapes(g, a, b, x) if da is not None or db is not None else (x, x)
         terms = [
-            None if da is None else g.mul(by_a, da),
-            None if db is None else g.mul(by_b, db),
+            None if da is None else g.mul(beta_by_shape(g, 0, a, b, x), da),
+            None if db is None else g.mul(beta_by_shape(g, 1, a, b, x), db),
             None if dx is None else g.mul(beta_density(g, a, b, x), dx),
         ]
         return (total(g, terms),)
@@ -165,13 +168,12 @@ class Betaincinv(OfScipy, RealElementwise):
     ) -> tuple[Value | None, ...]:
         """What moves the value, divided by the density there."""
         (y,), (a, b, _), (da, db, dp) = outputs, primals, tangents
-        by_a, by_b = beta_by_shapes(g, a, b, y) if da is not None or db is not None else (y, y)
         moved = total(
             g,
             [
                 dp,
-                None if da is None else g.neg(g.mul(by_a, da)),
-                None if db is None else g.neg(g.mul(by_b, db)),
+                None if da is None else g.neg(g.mul(beta_by_shape(g, 0, a, b, y), da)),
+                None if db is None else g.neg(g.mul(beta_by_shape(g, 1, a, b, y), db)),
             ],
         )
         return (None if moved is None else g.div(moved, beta_density(g, a, b, y)),)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.formulas import formula
 from gradserve.ir.records import dataclass
 from gradserve.ops.family import Binary, RealElementwise
 from gradserve.ops.registry import register
 from gradserve.ops.special.gammas import digamma_rise
-from gradserve.ops.special.incomplete import beta_by_shapes
+from gradserve.ops.special.incomplete import beta_by_shape
 from gradserve.ops.special.rare import OfScipy
 
 _NEAR = 1e-16
@@ -28,13 +29,11 @@ class Stdtrit(OfScipy, RealElementwise, Binary):
     def differential(self, g: Builder, k: int, dx: Value, operands: Sequence[Value], y: Value) -> Value | None:
         """dp over the density at t; and with x = df / (df + t^2), where a tail is I_x(df / 2, 1 / 2) / 2, ddf."""
         df, half, square = operands[0], g.mul(operands[0], 0.5), g.mul(y, y)
-        size = g.neg(g.add(g.betaln(0.5, half), g.mul(g.log(df), 0.5)))
-        exponent = g.mul(g.mul(g.add(df, 1.0), -0.5), g.log1p(g.div(square, df)))
-        density = g.exp(g.add(size, exponent))
+        density = _density(g, df, y)
         if k == 1:
             return g.div(dx, density)
         x = g.div(df, g.add(df, square))
-        by_shape, _ = beta_by_shapes(g, half, g.full(half.type, 0.5), x)
+        by_shape = beta_by_shape(g, 0, half, g.full(half.type, 0.5), x)
         # The density of the beta distribution at x times dx / ddf, in which the square of t cancels.
         moved = g.div(g.mul(g.abs(y), density), df)
         tail = g.mul(g.mul(g.sign(y), g.add(g.mul(by_shape, 0.5), moved)), 0.5)
@@ -42,3 +41,11 @@ class Stdtrit(OfScipy, RealElementwise, Binary):
         rise = g.sub(g.div(0.5, df), g.mul(digamma_rise(g, half, g.full(half.type, 0.5)), 0.5))
         near = g.lt(square, _NEAR)
         return g.mul(g.select(near, g.mul(g.select(near, y, 0.0), rise), g.div(tail, density)), dx)
+
+
+@formula
+def _density(g: Builder, df: Value, t: Value) -> Value:
+    """The density of the distribution at t."""
+    size = g.neg(g.add(g.betaln(0.5, g.mul(df, 0.5)), g.mul(g.log(df), 0.5)))
+    exponent = g.mul(g.mul(g.add(df, 1.0), -0.5), g.log1p(g.div(g.mul(t, t), df)))
+    return g.exp(g.add(size, exponent))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradserve.ir.builder import Builder, Value
+from gradserve.ir.formulas import formula
 from gradserve.ir.op import Sample
 from gradserve.ir.records import dataclass
 from gradserve.ir.types import ElementType
@@ -126,6 +127,7 @@ class BetaTail(Tail, RealElementwise):
         yield Sample(cls(0, 1), tuple(np.zeros((2, 0)) for _ in operands))
 
 
+@formula
 def gamma_density(g: Builder, a: Value, x: Value) -> Value:
     """x^(a-1) exp(-x) / Gamma(a)."""
     lowered = g.sub(a, 1.0)
@@ -140,6 +142,7 @@ def gamma_density(g: Builder, a: Value, x: Value) -> Value:
     return g.select(few, density, g.exp(exponent))
 
 
+@formula
 def beta_density(g: Builder, a: Value, b: Value, x: Value) -> Value:
     """x^(a-1) (1-x)^(b-1) / Beta(a, b)."""
     p, q, other = g.sub(a, 1.0), g.sub(b, 1.0), g.sub(1.0, x)
