@@ -93,6 +93,23 @@ def test_the_diagonal_as_preconditioner():
     assert true_residual(matrix, solve(matrix, m=np.diag(matrix))[0]["x"]) <= 1e-8
 
 
+@pytest.mark.parametrize("power", [-960, -530, 1, 530, 900])
+def test_the_scale_of_a_preconditioner_changes_no_bit(power):
+    """Squares of directions relative to it are no numbers."""
+    plain, scaled = solve(POSITIVE), solve(POSITIVE, m=np.full(N, 2.0**power))
+    assert scaled[0]["x"].tobytes() == plain[0]["x"].tobytes()
+    assert scaled[2:] == plain[2:]
+    assert scaled[1].curvature == plain[1].curvature
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e200])
+def test_directions_that_no_number_says_end_with_a_residual(scale):
+    state, scalars, residuals, stop = solve(POSITIVE, b=1e-200 * B, m=np.full(N, scale))
+    assert (stop, residuals, scalars.certified) == (SolveStop.ROUNDING, [], 1.0)
+    assert not state["x"].any()
+    assert scalars.curvature == np.inf
+
+
 def test_nothing_is_solved_by_nothing():
     state, scalars, residuals, stop = solve(POSITIVE, b=np.zeros(N))
     assert (stop, residuals, scalars.certified) == (SolveStop.TOLERANCE, [], 0.0)

@@ -92,17 +92,23 @@ class _Iteration:
     def step(self) -> None:
         """One iteration; the residual is taken anew where the recurrence says that the goal is met."""
         numbers, method = self._numbers, self._method
-        image = self._apply(self._p)
-        length, bend = float(self._p @ self._p), float(self._p @ image)
+        unit = _unit(self._p)
+        if not unit or not numbers.rho:  # too short for numbers to say
+            self._certify(self._b - self._apply(self._x))
+            self.stop = SolveStop.ROUNDING
+            return
+        direction = self._p / unit  # a preconditioner may make it so short or long that no number says its square
+        image = self._apply(direction)
+        length, bend = float(direction @ direction), float(direction @ image)
         numbers.curvature = min(numbers.curvature, bend / length)
-        if bend <= method.epsilon * math.sqrt(length) * float(np.linalg.norm(image)):
+        if bend <= method.epsilon * math.sqrt(length) * _norm(image):
             self.stop = SolveStop.NEGATIVE_CURVATURE
             return
-        alpha = numbers.rho / bend
-        self._x += alpha * self._p
+        alpha = numbers.rho / unit / bend
+        self._x += alpha * direction
         self._r -= alpha * image
         self.done += 1
-        self._residuals.append(float(np.linalg.norm(self._r)) / numbers.scale)
+        self._residuals.append(_norm(self._r) / numbers.scale)
         if self._residuals[-1] <= method.tolerance:
             self._renew()
             return
@@ -115,7 +121,7 @@ class _Iteration:
         """Where it stands, with a residual of x itself."""
         numbers = self._numbers
         if self.stop in (SolveStop.NONE, SolveStop.NEGATIVE_CURVATURE):
-            numbers.certified = float(np.linalg.norm(self._b - self._apply(self._x))) / numbers.scale
+            self._certify(self._b - self._apply(self._x))
         numbers.stop = float(CODES.index(self.stop))
         arrays = {"x": self._x, "r": self._r, "p": self._p, "scalars": numbers.array()}
         return {**arrays, "residuals": np.array(self._residuals)}
@@ -124,7 +130,7 @@ class _Iteration:
         """Begins again from the residual that x has; stops if that is small enough, or falls no further."""
         numbers = self._numbers
         self._r = self._b - self._apply(self._x)
-        numbers.certified = float(np.linalg.norm(self._r)) / numbers.scale
+        self._certify(self._r)
         if numbers.certified <= self._method.tolerance:
             self.stop = SolveStop.TOLERANCE
         elif numbers.certified > _FALLS * numbers.renewed:
@@ -133,6 +139,10 @@ class _Iteration:
         self._p = self._r / self._m
         numbers.rho = float(self._r @ self._p)
 
+    def _certify(self, residual: Array) -> None:
+        """Takes down the residual of x."""
+        self._numbers.certified = _norm(residual) / self._numbers.scale
+
     def _apply(self, vector: Array) -> Array:
         self._numbers.products += 1
         return np.asarray(self._product(vector[None])[0] + self._method.damping * vector)
@@ -140,7 +150,19 @@ class _Iteration:
 
 def beginning(b: Array, m: Array) -> dict[str, Array]:
     """The state before the first iteration; `m` is the preconditioner's diagonal."""
-    p, scale = b / m, float(np.linalg.norm(b))
+    p, scale = b / m, _norm(b)
     stop = SolveStop.NONE if scale else SolveStop.TOLERANCE
     numbers = Scalars(float(b @ p), scale, 1.0 if scale else 0.0, math.inf, math.inf, CODES.index(stop), 0.0)
     return {"x": np.zeros_like(b), "r": b.copy(), "p": p, "scalars": numbers.array()}
+
+
+def _unit(vector: Array) -> float:
+    """The power of two up to the largest element; 0 of nothing but zeros, 1 where an element is no finite number."""
+    largest = float(np.max(np.abs(vector), initial=0.0))
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if 0.0 < largest < math.inf else float(largest != 0.0)
+
+
+def _norm(vector: Array) -> float:
+    """The length, of vectors whose squares no number says as well; to the bit that of others."""
+    unit = _unit(vector)
+    return unit * float(np.linalg.norm(vector / unit)) if unit else 0.0
