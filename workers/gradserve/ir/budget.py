@@ -6,8 +6,8 @@ Every transform makes its graph by a builder, and a builder looks here now and t
 optimising can run away, whichever rule it is in, and none has to think of it. What walks over a finished graph walks
 over `looking`.
 
-Numbers of what is made say how long it takes: a processor makes a quarter of a million values, nodes and halves of
-steps a second. So a request is refused by what it asks for, not by how busy the machine is.
+Numbers of what is made say how long it takes: a processor makes a quarter of a million values, nodes, halves of
+steps and tenths of graphs a second. So a request is refused by what it asks for, not by how busy the machine is.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ EVERY = 128
 
 STEP_VALUES = 2
 """Values and nodes of graphs that take as long to make as a step of a schedule."""
+
+
+GRAPH_VALUES = 10
+"""Values and nodes that take as long to make as a graph without any: functions of one node are mostly that."""
 
 
 class Passing(Protocol):
@@ -77,6 +81,7 @@ class Budget:
         """Lets one more graph be made; raises what `look` does."""
         self._begun.append(maker)
         self.account.graphs += 1
+        self.account.values += GRAPH_VALUES
         self.look(0)
 
     def built(self, values: int) -> None:

@@ -47,7 +47,7 @@ class Limits:
     plan_graphs: Count = 1200
     """Graphs made on the way to a program, functions among them; beside `PLAN_GRAPHS_OF_NODE` for each node sent."""
     plan_values: Count = 205_000
-    """Values and nodes made for all that one request asks, and steps of schedules, each as two; or
+    """Values and nodes made for all that one request asks, steps of schedules, each as two, and graphs, each as ten; or
     `PLAN_VALUES_OF_VALUE` for each value sent, if that is more. It is what a processor makes in 0.6 to 0.9 s. What is
     remembered counts as well."""
     plan_seconds: Seconds = 60.0
