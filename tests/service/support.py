@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -22,6 +23,7 @@ from gradserve.v1 import (
     execution_pb2,
     graph_pb2,
     graph_service_pb2_grpc,
+    stream_pb2,
     verification_service_pb2_grpc,
 )
 
@@ -68,6 +70,27 @@ def slow_call(seconds: float) -> execution_pb2.Call:
     lines.append(f"  %{steps + 1}: f64[] = reduce_sum %{steps} {{axes=[0,1]}}")
     lines += [f'  return "loss" %{steps + 1}', "}"]
     return call_of("\n".join(lines), {"w": np.eye(size)})
+
+
+class UnderWay:
+    """A call that is worked on from here on, and ends when it is told to, however long that takes."""
+
+    def __init__(self, stubs: Stubs) -> None:
+        self._messages: queue.SimpleQueue[stream_pb2.StreamGradientRequest | None] = queue.SimpleQueue()
+        self._messages.put(stream_pb2.StreamGradientRequest(call=call_of(arguments={})))
+        self._replies = stubs.derivatives.StreamGradient(iter(self._messages.get, None))
+        assert self.answers()
+
+    def answers(self) -> bool:
+        """Whether it still does its work."""
+        self._messages.put(stream_pb2.StreamGradientRequest(arguments=tensors({"w": W})))
+        return bool(wire.decode_tensor(next(self._replies).value) == 14.0)
+
+    def end(self) -> grpc.StatusCode:
+        """How it ended."""
+        self._messages.put(None)
+        assert not list(self._replies)
+        return cast(grpc.StatusCode, self._replies.code())
 
 
 def call_of(

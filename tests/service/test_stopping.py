@@ -1,11 +1,13 @@
 """How a service ends: calls in flight finish, new ones are refused, and its process exits with 0."""
 
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 import grpc
 import psutil
@@ -15,7 +17,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gradserve.service.server import Server
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.conftest import settings
-from tests.service.support import Stubs, call_of, refusal, slow_call
+from tests.service.support import Stubs, UnderWay, call_of, refusal, slow_call
+from tests.waiting import PATIENCE_SECONDS, comes
 
 pytestmark = pytest.mark.slow
 
@@ -27,30 +30,29 @@ def slow_request(seconds):
 
 
 def in_flight(server, count=1):
-    until = time.monotonic() + 10
-    while server.admission.calls < count:
-        assert time.monotonic() < until
-        time.sleep(0.005)
+    assert comes(lambda: server.admission.calls >= count)
+
+
+def serves_no_more(stubs):
+    health = health_pb2_grpc.HealthStub(stubs.channel)
+    return health.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS).status == NOT_SERVING
 
 
 def test_call_in_flight_finishes_and_new_ones_are_refused(start):
     server, stubs = start()
-    call = stubs.derivatives.Evaluate.future(slow_request(3))
-    in_flight(server)
+    call = UnderWay(stubs)
     stopped = []
-    stopper = threading.Thread(target=lambda: stopped.append(server.stop(60)))
+    stopper = threading.Thread(target=lambda: stopped.append(server.stop(PATIENCE_SECONDS)))
     stopper.start()
-    health = health_pb2_grpc.HealthStub(stubs.channel)
-    until = time.monotonic() + 5
-    while health.Check(health_pb2.HealthCheckRequest(), timeout=10).status != NOT_SERVING:
-        assert time.monotonic() < until
+    assert comes(lambda: serves_no_more(stubs))
     refused = refusal(lambda: stubs.derivatives.Evaluate(pb.EvaluateRequest(call=call_of())))
     assert refused.code is grpc.StatusCode.UNAVAILABLE
     assert refused.info.reason == "UNAVAILABLE"
     assert refused.retry_after
-    assert not call.done()
-    assert call.result(timeout=60).outputs["loss"].inline
-    stopper.join(60)
+    assert call.answers()
+    assert not stopped
+    assert call.end() is grpc.StatusCode.OK
+    stopper.join(PATIENCE_SECONDS)
     assert stopped == [True]
     assert refusal(lambda: stubs.derivatives.Evaluate(pb.EvaluateRequest())).code is grpc.StatusCode.UNAVAILABLE
 
@@ -97,15 +99,20 @@ class Process:
             self.lines.append(line)
             if "serving on port" in line:
                 break
-        port = int(line.split("serving on port ")[1].split(",")[0])
+        port, page = map(int, re.findall(r" on port (\d+)", line))
         self.stubs = Stubs(grpc.insecure_channel(f"127.0.0.1:{port}"))
+        self._page = f"http://127.0.0.1:{page}/metrics"
+
+    def in_flight(self):
+        with urllib.request.urlopen(self._page, timeout=PATIENCE_SECONDS) as page:
+            return float(re.findall(r"^gradserve_in_flight (.*)$", page.read().decode(), re.MULTILINE)[0])
 
     def signal(self, number):
         self.process.send_signal(number)
 
-    def end(self, seconds=30):
+    def end(self):
         self.stubs.channel.close()
-        _, rest = self.process.communicate(timeout=seconds)
+        _, rest = self.process.communicate(timeout=PATIENCE_SECONDS)
         return self.process.returncode, rest
 
 
@@ -125,17 +132,14 @@ def process():
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_drains_the_process(process, number):
-    service = process()
-    call = service.stubs.derivatives.Evaluate.future(slow_request(3))
-    health = health_pb2_grpc.HealthStub(service.stubs.channel)
-    time.sleep(0.3)
+    service = process("--grace", f"{PATIENCE_SECONDS:g}")
+    call = UnderWay(service.stubs)
     service.signal(number)
-    until = time.monotonic() + 5
-    while health.Check(health_pb2.HealthCheckRequest(), timeout=10).status != NOT_SERVING:
-        assert time.monotonic() < until
+    assert comes(lambda: serves_no_more(service.stubs))
     refused = refusal(lambda: service.stubs.derivatives.Evaluate(pb.EvaluateRequest(call=call_of())))
     assert refused.code is grpc.StatusCode.UNAVAILABLE
-    assert call.result(timeout=30).outputs["loss"].inline
+    assert call.answers()
+    assert call.end() is grpc.StatusCode.OK
     status, log = service.end()
     assert status == 0, log
     assert "Traceback" not in log
@@ -149,12 +153,12 @@ def test_signal_ends_a_process_that_is_starting():
         command = [sys.executable, "-m", "gradserve.service", "--address", "127.0.0.1:0", "--metrics-port", "-1"]
         starting = subprocess.Popen([*command, "--ray-join", head])
         try:
-            until = time.monotonic() + 30
-            while not (joining := psutil.Process(starting.pid).children()):
-                assert time.monotonic() < until  # without a pause: amid the start of its own child it is most exposed
+            joining: list[psutil.Process] = []
+            # Without a pause: amid the start of its own child it is most exposed.
+            assert comes(lambda: joining.extend(psutil.Process(starting.pid).children()) or joining, pause=0.0)
             starting.send_signal(signal.SIGTERM)
-            assert starting.wait(10) == 0
-            assert not psutil.wait_procs(joining, timeout=5)[1]
+            assert starting.wait(PATIENCE_SECONDS) == 0
+            assert not psutil.wait_procs(joining, timeout=PATIENCE_SECONDS)[1]
         finally:
             starting.kill()
             starting.wait()
@@ -172,14 +176,14 @@ def test_signals_that_were_blocked_by_whoever_started_the_process_end_it(process
 
 
 def test_second_signal_cuts_off(process):
-    service = process()
+    service = process("--grace", f"{2 * PATIENCE_SECONDS:g}")
     call = service.stubs.derivatives.Evaluate.future(slow_request(60))
-    time.sleep(0.5)
+    assert comes(lambda: service.in_flight() == 1.0)
     service.signal(signal.SIGTERM)
-    time.sleep(0.3)
+    assert comes(lambda: serves_no_more(service.stubs))
     assert not call.done()
     service.signal(signal.SIGTERM)
-    assert call.exception(timeout=10) is not None
+    assert call.exception(timeout=PATIENCE_SECONDS) is not None
     status, log = service.end()
     assert status == 0, log
 
