@@ -24,6 +24,7 @@ from gradserve.service.listening.ports import SharedPort
 from gradserve.service.processes import child
 from gradserve.v1 import derivative_service_pb2 as pb
 from tests.service.support import Stubs, call_of, slow_call
+from tests.waiting import PATIENCE_SECONDS, comes
 
 pytestmark = pytest.mark.slow
 
@@ -70,8 +71,8 @@ class Service:
             time.sleep(0.2)
 
     def end(self):
-        self.process.wait(30)
-        self._rest.join(10)
+        self.process.wait(PATIENCE_SECONDS)
+        self._rest.join(PATIENCE_SECONDS)
         return self.process.returncode, "".join(self.lines)
 
     def connected(self):
@@ -105,7 +106,7 @@ def service():
     for each in started:
         if each.process.poll() is None:
             each.process.terminate()
-            each.process.wait(30)
+            each.process.wait(PATIENCE_SECONDS)
 
 
 def connect(service, count):
@@ -182,14 +183,12 @@ def test_metrics_are_those_of_all_processes(shared):
 
 
 def test_a_signal_drains_all_processes(service):
-    running = service()
+    running = service("--grace", f"{PATIENCE_SECONDS:g}")
     channels, stubs = connect(running, 6)
     calls = [each.derivatives.Evaluate.future(pb.EvaluateRequest(call=slow_call(1))) for each in stubs]
-    until = time.monotonic() + 30
-    while running.values()["gradserve_in_flight",] < len(calls):
-        assert time.monotonic() < until
+    assert comes(lambda: running.values()["gradserve_in_flight",] == len(calls))
     running.process.send_signal(signal.SIGINT)  # SIGTERM is what the shared one ends by
-    assert all(call.result(timeout=60).outputs["loss"].inline for call in calls)
+    assert all(call.result(timeout=PATIENCE_SECONDS).outputs["loss"].inline for call in calls)
     for channel in channels:
         channel.close()
     status, log = running.end()
@@ -202,7 +201,7 @@ def test_processes_end_with_their_supervisor(service):
     running = service()
     left = running.front_ends
     running.process.kill()
-    assert not psutil.wait_procs(left, timeout=20)[1]
+    assert not psutil.wait_procs(left, timeout=PATIENCE_SECONDS)[1]
 
 
 def test_a_port_that_is_taken_is_named(shared):
@@ -262,7 +261,7 @@ def test_a_process_that_is_stopped_again_and_again_is_killed(still, monkeypatch,
 
 def test_a_process_that_is_starting_holds_up_no_stop(still):
     still.terminate()
-    assert psutil.Process(still.pid).wait(10) == -signal.SIGKILL
+    assert psutil.Process(still.pid).wait(PATIENCE_SECONDS) == -signal.SIGKILL
 
 
 def test_health_is_that_of_the_process_that_is_asked(shared):
