@@ -153,9 +153,9 @@ def test_signal_ends_a_process_that_is_starting():
         command = [sys.executable, "-m", "gradserve.service", "--address", "127.0.0.1:0", "--metrics-port", "-1"]
         starting = subprocess.Popen([*command, "--ray-join", head])
         try:
-            joining: list[psutil.Process] = []
             # Without a pause: amid the start of its own child it is most exposed.
-            assert comes(lambda: joining.extend(psutil.Process(starting.pid).children()) or joining, pause=0.0)
+            assert comes(psutil.Process(starting.pid).children, pause=0.0)
+            joining = psutil.Process(starting.pid).children()
             starting.send_signal(signal.SIGTERM)
             assert starting.wait(PATIENCE_SECONDS) == 0
             assert not psutil.wait_procs(joining, timeout=PATIENCE_SECONDS)[1]
