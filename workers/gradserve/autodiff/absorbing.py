@@ -30,7 +30,7 @@ def absorbing(graph: Graph, moved: Collection[str]) -> Graph:
     linear = {n: _nonzero(g, value) for n, value in arguments.items() if roles[n] in ("tangent", "cotangent")}
     values, hits = absorbed_values(g, graph, arguments, linear, moved)
     outputs = {o.name: values[o.value] for o in graph.outputs}
-    return g.build(outputs | {names.ABSORBED: hits})
+    return g.finished(outputs | {names.ABSORBED: hits})
 
 
 def absorbed_values(

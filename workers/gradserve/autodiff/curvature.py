@@ -38,7 +38,7 @@ def curvature(hvp: Graph, wrt: Sequence[str], shares: bool = True) -> Graph:
     total = parts[0]
     for part in parts[1:]:
         total = g.add(total, part)
-    return g.build({names.product("curvature"): total, **told})
+    return g.finished({names.product("curvature"): total, **told})
 
 
 def slope(hvp: Graph, wrt: Sequence[str]) -> Graph:

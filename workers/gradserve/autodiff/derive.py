@@ -212,7 +212,7 @@ def _outer(graph: Graph, inner: Sequence[Output], loss: str, wrt: Sequence[str])
     if loss not in known:
         text = f"there is no output {loss!r}; there are {listed(known)}"
         raise InvalidRequest("the request does not fit", [Violation("loss", "W5", text)])
-    outer = g.build({loss: known[loss]})
+    outer = g.finished({loss: known[loss]})
     _check_loss(outer, [_inner(o.name) for o in inner])
     (output,) = outer.outputs
     if reachable(outer, wrt)[output.value]:

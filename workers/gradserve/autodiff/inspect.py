@@ -46,7 +46,7 @@ def inspected(graph: Graph, moved: Sequence[str], is_loss: bool, sown: bool) -> 
         pulled = vjp(perturbed(graph, real), list(zeros))
         results = inline(g, pulled, {**arguments, **zeros, names.cotangent(loss.name): seed})
         outputs |= {names.adjoint(k): results[names.cotangent(names.perturbation(k))] for k in real}
-    return g.build(outputs)
+    return g.finished(outputs)
 
 
 def perturbed(graph: Graph, perturbed: Sequence[int]) -> Graph:
@@ -67,4 +67,4 @@ def perturbed(graph: Graph, perturbed: Sequence[int]) -> Graph:
         # Of a constant that such a function captures there is no derivative.
         operands = [plain[x] if k in stays and x in constants else values[x] for k, x in enumerate(node.operands)]
         values += moved(g.apply(node.op, operands), len(values))
-    return g.build({output.name: values[output.value] for output in graph.outputs})
+    return g.finished({output.name: values[output.value] for output in graph.outputs})

@@ -19,7 +19,7 @@ def kinks(graph: Graph, wrt: Sequence[str]) -> Graph:
     """For each node that can sit on a kink, how many of its elements do: `kinks:POSITION`, int64."""
     g = builder()
     found = kink_counts(g, graph, wrt, _values(g, graph))
-    return g.build({names.kinks(position): count for position, count in found.items()})
+    return g.finished({names.kinks(position): count for position, count in found.items()})
 
 
 def with_kinks(graph: Graph, derived: Graph, wrt: Sequence[str]) -> Graph:
@@ -28,10 +28,10 @@ def with_kinks(graph: Graph, derived: Graph, wrt: Sequence[str]) -> Graph:
     found = kinked(g, graph, wrt, _values(g, graph))
     if not found:
         return derived
-    telling = g.build({names.kinked(position): truth for position, truth in found.items()})
+    telling = g.finished({names.kinked(position): truth for position, truth in found.items()})
     g = builder()
     arguments = declare_inputs(g, derived)
-    return g.build(inline(g, derived, arguments) | inline(g, telling, arguments))
+    return g.finished(inline(g, derived, arguments) | inline(g, telling, arguments))
 
 
 def kinked(g: Builder, graph: Graph, wrt: Sequence[str], values: Sequence[Value]) -> Mapping[int, Value]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 
 from gradserve.ir.budget import remembered
+from gradserve.ir.canonical import passing_digest
 from gradserve.ir.graph import BlobRef, Constant, Graph, Input, Literal, Node, Output
 from gradserve.ir.op import Cost
 from gradserve.ir.records import dataclass, once
@@ -27,7 +28,7 @@ class Program:
     @once
     def digest(self) -> str:
         """SHA-256 in lower-case hexadecimal; two data sets of the same shapes have one program."""
-        return hashlib.sha256(b"program 1 " + self.graph.digest.encode()).hexdigest()
+        return hashlib.sha256(b"program 1 " + passing_digest(self.graph).encode()).hexdigest()
 
     @once
     def cost(self) -> Cost:

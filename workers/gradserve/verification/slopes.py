@@ -19,4 +19,4 @@ def slope_along(graph: Graph, wrt: Sequence[str]) -> Graph:
     u = {names.tangent(name): g.input(names.along(name), graph.input_types[name]) for name in wrt}
     outputs = inline(g, pushed, {**arguments, **u})
     (loss,) = graph.outputs
-    return g.build({loss.name: outputs[names.tangent(loss.name)]})
+    return g.finished({loss.name: outputs[names.tangent(loss.name)]})

@@ -48,7 +48,7 @@ def widen(graph: Graph) -> Graph:
     for node in graph.nodes:
         g.origin = node.origin
         values += _apply(g, _wide(node.op), [values[k] for k in node.operands])
-    return g.build({o.name: values[o.value] for o in graph.outputs})
+    return g.finished({o.name: values[o.value] for o in graph.outputs})
 
 
 def _constant(g: Builder, constant: Constant) -> Value:

@@ -111,7 +111,7 @@ class NumpyPrepared:
 
     def _step_of(self, error: Exception) -> Step | None:
         lines = [(f.name, f.lineno or 0) for f in traceback.extract_tb(error.__traceback__) if f.filename == self._file]
-        return self._source.step_at.get(lines[-1]) if lines else None
+        return self._source.step_at(*lines[-1]) if lines else None
 
 
 def checker(stopped: Callable[[], bool] | None) -> Callable[[], None]:

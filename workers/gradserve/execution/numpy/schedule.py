@@ -132,7 +132,7 @@ def _steps(graph: Graph) -> tuple[Step, ...]:
                 op=op,
                 operands=operands,
                 results=results,
-                operand_types=operand_types,
+                operand_types=measured.operand_types,
                 result_types=node.types,
                 node=position,
                 copies=placed.copies,
@@ -152,9 +152,9 @@ def _steps(graph: Graph) -> tuple[Step, ...]:
 class _Measured:
     """What steps of one op on operands of the same types have in common."""
 
-    def __init__(self, op: Op, operands: Sequence[TensorType], results: Sequence[TensorType]) -> None:
+    def __init__(self, op: Op, operands: tuple[TensorType, ...], results: Sequence[TensorType]) -> None:
         """Measures one application."""
-        self._op, self._operands, self._results = op, operands, results
+        self._op, self.operand_types, self._results = op, operands, results
         self._placed: dict[tuple[Strides, ...], Laid] = {}
         self.overwrites = entry(type(op)).overwrites and results[0].rank > 0 and results[0].nbytes >= REUSE_BYTES
         self.functions = {name: _of_function(function) for name, function in op.functions.items()}
@@ -165,7 +165,7 @@ class _Measured:
         """Predicted seconds on one core; calls of functions take as long as all their steps."""
         op = self._op
         if not isinstance(op, Calling):
-            return costs.of_step(op, self.cost, self._operands, self._results)
+            return costs.of_step(op, self.cost, self.operand_types, self._results)
         return costs.STEP_SECONDS + op.calls * max(function.seconds for function in self.functions.values())
 
     def place(self, strides: Sequence[Strides]) -> Laid:
@@ -173,7 +173,7 @@ class _Measured:
         key = tuple(strides)
         found = self._placed.get(key)
         if found is None:
-            found = self._placed[key] = place(self._op, self._operands, key, self._results)
+            found = self._placed[key] = place(self._op, self.operand_types, key, self._results)
         return found
 
 
@@ -183,7 +183,7 @@ class _Measures:
     def __init__(self) -> None:
         self._known: dict[tuple[int, ...], _Measured] = {}
 
-    def of(self, op: Op, operands: Sequence[TensorType], results: Sequence[TensorType]) -> _Measured:
+    def of(self, op: Op, operands: tuple[TensorType, ...], results: Sequence[TensorType]) -> _Measured:
         """The measures of the op, both it and the types by identity."""
         key = (id(op), *map(id, operands))
         found = self._known.get(key)

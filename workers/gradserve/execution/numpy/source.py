@@ -40,8 +40,8 @@ class Source:
 
     def __init__(self, schedule: NumpySchedule, kernel: Kernel) -> None:
         """Writes nothing yet; a subclass says what surrounds the steps."""
-        self.step_at: dict[tuple[str, int], Step] = {}
-        """The step that a line of a function computes, by the name of that and the number of the line in it."""
+        self._steps: dict[str, list[Step | None]] = {}
+        """The steps that the lines of a function compute, by the name of that."""
         self._schedule = schedule
         self._graph = schedule.program.graph
         self._kernel = kernel
@@ -73,13 +73,19 @@ class Source:
         """The source."""
         return "\n".join(line for lines in (*self._parts.values(), self._lines) for line in lines)
 
+    def step_at(self, function: str, line: int) -> Step | None:
+        """The step that the line of this number of a function computes."""
+        steps = self._steps.get(function, [])
+        return steps[line - 1] if 0 < line <= len(steps) else None
+
     def compile(self, file: str) -> Callable[..., tuple[Any, ...]]:
         """The function; tracebacks name the `file`."""
         self._names |= {name: self._compiled(lines, file) for name, lines in self._parts.items()}
         return self._compiled(self._lines, file)
 
-    def _compiled(self, lines: Sequence[str], file: str) -> Callable[..., tuple[Any, ...]]:
+    def _compiled(self, lines: list[str], file: str) -> Callable[..., tuple[Any, ...]]:
         text = "\n".join(lines)
+        lines[:] = [text]  # which holds less memory than one after the other
         code = _code(text) if len(text) < _SHORT else _code.__wrapped__(text)
         return FunctionType(code.replace(co_filename=file), self._names)
 
@@ -142,7 +148,9 @@ class Source:
         chosen = [self._taken(k, dying) for k in step.results]
         self._variables.update(zip(step.results, chosen, strict=True))
         self._line(f"{', '.join(chosen)} = {expression}")
-        self.step_at[self._function, len(self._lines)] = step
+        steps = self._steps.setdefault(self._function, [])
+        steps += [None] * (len(self._lines) - 1 - len(steps))
+        steps.append(step)
         self._scalars.difference_update(chosen)
         if step.allocates and not step.result_types[0].shape:
             self._scalars.update(chosen[:1])
